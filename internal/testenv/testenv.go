@@ -1,0 +1,29 @@
+// Package testenv finds the real programs that tests run against: sops, age,
+// curl, git, python3, node, wget.
+//
+// A test never mocks one of these. Where a program is missing the test skips
+// with a line that begins "component missing:", and with
+// LATCHGATE_TEST_STRICT=1 (what .ci/run sets) it fails instead, so that a
+// missing install step cannot hide behind a green run.
+package testenv
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Program returns the absolute path of the named program on PATH, or skips the
+// test (fails it in strict mode).
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("LATCHGATE_TEST_STRICT") == "1" {
+		t.Fatalf("component missing: %s (run `make tools`)", name)
+	}
+	t.Skipf("component missing: %s (run `make tools`)", name)
+	return ""
+}
