@@ -67,9 +67,7 @@ func SetKeys(file string, kv map[string]string) error {
 	if bytes.Equal(doc, edited) && len(doc) > 0 {
 		return nil
 	}
-	err = renameio.WriteFile(file, edited, 0o644,
-		renameio.WithTempDir(filepath.Dir(file)), renameio.WithExistingPermissions())
-	if err != nil {
+	if err := renameio.WriteFile(file, edited, 0o644, renameio.WithTempDir(filepath.Dir(file))); err != nil {
 		return fmt.Errorf("edit configuration: %w", err)
 	}
 	return nil
