@@ -1,0 +1,177 @@
+package secrets
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// An entry is one decrypted file. It is alive as long as somebody holds it: the
+// cache until the TTL or a newer entry, and each Set in use. The last one to let
+// go overwrites the bytes.
+type entry struct {
+	id         fileID
+	generation uint64
+	values     map[string]Value
+	mem        *memory
+	timer      *time.Timer // set while the entry is in the cache
+	holders    atomic.Int64
+}
+
+// retain takes hold of an entry that may be gone; it reports false if it is.
+func (e *entry) retain() bool {
+	for {
+		n := e.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if e.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (e *entry) release() {
+	switch n := e.holders.Add(-1); {
+	case n == 0:
+		e.mem.wipe()
+	case n < 0:
+		panic("secrets: a Set was released more often than it was acquired")
+	}
+}
+
+// A flight is one decryption of one state of the file, and those who wait for it.
+type flight struct {
+	id      fileID
+	reason  string
+	done    chan struct{}
+	waiters int // under Store.mu
+	cancel  context.CancelFunc
+	entry   *entry // valid once done is closed; each waiter holds it once
+	err     error
+}
+
+// acquire returns the entry for the file as it is now, held once for the caller.
+// The hit takes no lock.
+func (s *Store) acquire(ctx context.Context) (*entry, error) {
+	id, err := identify(s.opts.File)
+	if err != nil {
+		return nil, s.unreadable(err)
+	}
+	if e := s.current.Load(); e != nil && e.id == id && e.retain() {
+		s.metrics.hits.Inc()
+		return e, nil
+	}
+	f, err := s.join(id)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil { // it was decrypted between the look and the lock
+		return s.acquire(ctx)
+	}
+	return s.await(ctx, f)
+}
+
+// join returns the flight that decrypts this state of the file, starting it where
+// there is none; nil means that the cache has it by now.
+func (s *Store) join(id fileID) (*flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if e := s.current.Load(); e != nil {
+		if e.id == id {
+			return nil, nil
+		}
+		s.dropLocked(e, missChanged)
+	}
+	f := s.flights[id]
+	if f == nil {
+		f = &flight{id: id, reason: s.lastReason, done: make(chan struct{})}
+		var ctx context.Context
+		ctx, f.cancel = context.WithTimeout(s.ctx, s.opts.DecryptTimeout)
+		s.flights[id] = f
+		s.wg.Go(func() { s.fly(ctx, f) })
+	}
+	f.waiters++
+	s.metrics.misses.WithLabelValues(f.reason).Inc()
+	return f, nil
+}
+
+func (s *Store) fly(ctx context.Context, f *flight) {
+	defer f.cancel()
+	e, cacheable, err := s.load(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.landLocked(f)
+	if err != nil {
+		f.err = err
+		s.logLocked(err)
+	} else {
+		s.generation++
+		e.generation = s.generation
+		e.holders.Store(int64(f.waiters))
+		if cacheable && !s.closed {
+			s.keepLocked(e)
+		}
+		if e.holders.Load() == 0 {
+			e.mem.wipe()
+		}
+		f.entry = e
+	}
+	close(f.done)
+}
+
+// await waits for the flight. Who gives up leaves; the last one to leave stops it.
+func (s *Store) await(ctx context.Context, f *flight) (*entry, error) {
+	select {
+	case <-f.done:
+		return f.entry, f.err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-f.done: // landed meanwhile
+		if f.entry != nil {
+			f.entry.release()
+		}
+	default:
+		if f.waiters--; f.waiters == 0 {
+			s.landLocked(f) // nobody may join what is being stopped
+			f.cancel()
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// landLocked ends that others may join f.
+func (s *Store) landLocked(f *flight) {
+	if s.flights[f.id] == f {
+		delete(s.flights, f.id)
+	}
+}
+
+// keepLocked puts e into the cache and starts the timer that takes it out.
+func (s *Store) keepLocked(e *entry) {
+	s.dropLocked(s.current.Load(), missChanged)
+	e.holders.Add(1)
+	e.timer = time.AfterFunc(TTL, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dropLocked(e, missExpired)
+	})
+	s.current.Store(e)
+}
+
+// dropLocked takes e out of the cache if it is what the cache holds.
+func (s *Store) dropLocked(e *entry, reason string) {
+	if e == nil || s.current.Load() != e {
+		return
+	}
+	s.current.Store(nil)
+	s.lastReason = reason
+	e.timer.Stop()
+	e.release()
+}

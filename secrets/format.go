@@ -1,0 +1,87 @@
+package secrets
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+)
+
+// format is how a SOPS file is written, named as sops names it for --input-type.
+type format string
+
+const (
+	formatYAML   format = "yaml"
+	formatJSON   format = "json"
+	formatDotenv format = "dotenv"
+	formatINI    format = "ini" // the sops program only
+)
+
+// formatOf goes by the extension; whatever is not known is YAML, where sops would
+// take it for one binary value.
+func formatOf(path string) format {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".json":
+		return formatJSON
+	case ".env":
+		return formatDotenv
+	case ".ini":
+		return formatINI
+	default:
+		return formatYAML
+	}
+}
+
+// A document is a parsed SOPS file: what it holds and what it says about itself.
+// The names come from the first doc; YAML may have several, which the MAC covers.
+type document struct {
+	docs []*node
+	meta metadata
+	src  source
+}
+
+// A source is the text of a SOPS file in a form in which single values can be
+// replaced and everything else stays as it is.
+type source interface {
+	// set replaces the top-level value of name by the string text, or adds it
+	// behind the others.
+	set(name, text string)
+	// remove takes the top-level value of name out; comments stay.
+	remove(name string)
+	// setMeta replaces a scalar of the sops metadata.
+	setMeta(key, text string)
+	// bytes writes the file.
+	bytes() ([]byte, error)
+}
+
+// parse reads an encrypted file. The nodes may point into data. Errors hold no
+// text of the file: it may hold values that were never encrypted.
+func parse(f format, data []byte) (*document, error) {
+	var (
+		d   *document
+		err error
+	)
+	switch f {
+	case formatYAML:
+		d, err = parseYAMLFile(data)
+	case formatJSON:
+		d, err = parseJSONFile(data)
+	case formatDotenv:
+		d, err = parseDotenvFile(data)
+	default:
+		return nil, errors.New("ini files are read by the sops program only")
+	}
+	return d, err
+}
+
+// open decrypts the tree with the data key and verifies the MAC.
+func (d *document) open(dataKey []byte, mem *memory) error {
+	c, err := newCrypter(dataKey, mem)
+	if err != nil {
+		return err
+	}
+	mac, err := c.decryptTree(d.docs, &d.meta)
+	if err != nil {
+		return err
+	}
+	return c.verifyMAC(&d.meta, mac)
+}

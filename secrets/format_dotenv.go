@@ -1,0 +1,123 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The metadata of a dotenv file is flat: sops_age__list_0__map_recipient=….
+const (
+	metaPrefix    = "sops_"
+	mapSeparator  = "__map_"
+	listSeparator = "__list_"
+)
+
+func parseDotenvFile(data []byte) (*document, error) {
+	src := &dotenvSource{}
+	tree, meta := &node{kind: kindMap}, &node{kind: kindMap}
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		if len(line) == 0 {
+			continue
+		}
+		src.lines = append(src.lines, string(line))
+		if line[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(string(line), "=")
+		if !ok {
+			return nil, fmt.Errorf("invalid dotenv: line %d has no =", i+1)
+		}
+		n := &node{kind: kindString, text: []byte(strings.ReplaceAll(value, `\n`, "\n"))}
+		if flat, ok := strings.CutPrefix(key, metaPrefix); ok {
+			if err := meta.unflatten(flat, n); err != nil {
+				return nil, fmt.Errorf("invalid dotenv: line %d: %w", i+1, err)
+			}
+		} else {
+			tree.add(key, n)
+		}
+	}
+	if len(meta.keys) == 0 {
+		return nil, errNoMetadata
+	}
+	m, err := parseMetadata(meta)
+	if err != nil {
+		return nil, err
+	}
+	return &document{docs: []*node{tree}, meta: m, src: src}, nil
+}
+
+// unflatten puts leaf where a flat key says. A list becomes a map whose keys are
+// the positions: nothing that reads metadata looks at the keys of a list.
+func (n *node) unflatten(flat string, leaf *node) error {
+	path := strings.Split(strings.ReplaceAll(flat, listSeparator, mapSeparator), mapSeparator)
+	for _, key := range path[:len(path)-1] {
+		kid := n.child(key)
+		if kid == nil {
+			kid = &node{kind: kindMap}
+			n.add(key, kid)
+		}
+		if kid.kind != kindMap {
+			return errors.New("sops metadata contradicts itself")
+		}
+		n = kid
+	}
+	last := path[len(path)-1]
+	if n.child(last) != nil {
+		return errors.New("sops metadata contradicts itself")
+	}
+	n.add(last, leaf)
+	return nil
+}
+
+// dotenvSource replaces lines.
+type dotenvSource struct{ lines []string }
+
+func (s *dotenvSource) set(name, text string) {
+	at := len(s.lines)
+	for i, line := range s.lines {
+		if strings.HasPrefix(line, name+"=") {
+			s.lines[i] = name + "=" + text
+			return
+		}
+		if strings.HasPrefix(line, metaPrefix) {
+			at = min(at, i)
+		}
+	}
+	s.lines = append(s.lines[:at:at], append([]string{name + "=" + text}, s.lines[at:]...)...)
+}
+
+func (s *dotenvSource) remove(name string) {
+	for i, line := range s.lines {
+		if strings.HasPrefix(line, name+"=") {
+			s.lines = append(s.lines[:i:i], s.lines[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *dotenvSource) setMeta(key, text string) {
+	line := metaPrefix + key + "=" + strings.ReplaceAll(text, "\n", `\n`)
+	for i, old := range s.lines {
+		if strings.HasPrefix(old, metaPrefix+key+"=") {
+			s.lines[i] = line
+			return
+		}
+	}
+	s.lines = append(s.lines, line)
+}
+
+func (s *dotenvSource) bytes() ([]byte, error) {
+	return []byte(strings.Join(s.lines, "\n") + "\n"), nil
+}
+
+// indentJSON writes compact JSON as sops indents it.
+func indentJSON(b *bytes.Buffer, compact []byte) error {
+	if err := json.Indent(b, compact, "", "\t"); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	b.WriteByte('\n')
+	return nil
+}

@@ -1,0 +1,144 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+const (
+	// rewriteGrace is how long a file that is just being written is tried again:
+	// sops truncates in place, and a reader may see an empty or half a file.
+	rewriteGrace = 500 * time.Millisecond
+	retryPause   = 10 * time.Millisecond
+
+	// timestampGrain is the time in which a second change may leave mtime and
+	// ctime as the first one left them (a tick of the kernel's clock). What was
+	// read so soon after a change is used and not cached.
+	timestampGrain = 20 * time.Millisecond
+
+	maxFileSize = 16 << 20
+)
+
+// load decrypts the file as it is. The entry's id is what the file was before it
+// was read; it may be cached if the file was the same afterwards.
+func (s *Store) load(ctx context.Context) (e *entry, cacheable bool, err error) {
+	deadline := time.Now().Add(rewriteGrace)
+	for {
+		start := time.Now()
+		e, err = s.loadOnce(ctx)
+		late := time.Now().After(deadline)
+		if err == nil {
+			after, err := identify(s.opts.File)
+			switch {
+			case err != nil:
+				e.mem.wipe()
+				return nil, false, s.unreadable(err)
+			case after == e.id:
+				return e, !e.id.youngerThan(timestampGrain, start), nil
+			case late:
+				return e, false, nil // one whole state of a file that never rests
+			}
+			e.mem.wipe()
+		} else if late || !s.beingRewritten(err) {
+			return nil, false, err
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return nil, false, fail(DecryptFailed, fmt.Errorf("while the file was being rewritten: %w", ctx.Err()))
+		}
+	}
+}
+
+// beingRewritten reports whether the failure may be that of a half-written file.
+func (s *Store) beingRewritten(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Code != DecryptFailed && e.Code != SecretsUnparsable {
+		return false
+	}
+	id, err := identify(s.opts.File)
+	return err == nil && id.youngerThan(rewriteGrace, time.Now())
+}
+
+func (s *Store) loadOnce(ctx context.Context) (*entry, error) {
+	data, id, err := readFile(s.opts.File)
+	if err != nil {
+		return nil, s.unreadable(err)
+	}
+	mem := &memory{}
+	values, err := s.decrypt(ctx, data, mem)
+	if err != nil {
+		mem.wipe()
+		return nil, err
+	}
+	return &entry{id: id, values: values, mem: mem}, nil
+}
+
+// readFile returns a file's bytes and what it was when they were read.
+func readFile(path string) ([]byte, fileID, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileID{}, err
+	}
+	defer f.Close()
+	id, err := identifyFD(int(f.Fd()))
+	if err != nil {
+		return nil, fileID{}, err
+	}
+	if id.size > maxFileSize {
+		return nil, fileID{}, fmt.Errorf("%s is larger than %d MiB", path, maxFileSize>>20)
+	}
+	data := make([]byte, id.size)
+	n, err := io.ReadFull(f, data)
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // it shrank: the second look will tell
+		err = nil
+	}
+	return data[:n], id, err
+}
+
+// unreadable makes the error of a secrets file that can't be looked at, and
+// forgets what it held before.
+func (s *Store) unreadable(err error) error {
+	s.mu.Lock()
+	s.dropLocked(s.current.Load(), missChanged)
+	s.mu.Unlock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(SecretsFileNotFound, fmt.Errorf("%s: %w", s.opts.File, fs.ErrNotExist))
+	}
+	return fail(DecryptFailed, err)
+}
+
+// count counts a failed look-up.
+func (s *Store) count(err error) {
+	var e *Error
+	if errors.As(err, &e) {
+		s.metrics.errors.WithLabelValues(string(e.Code)).Inc()
+	}
+}
+
+// loggedError is the last failure that was logged.
+type loggedError struct {
+	code   Code
+	detail string
+	at     time.Time
+}
+
+// logLocked writes a failure with its cause for the operator: once a TTL for the
+// same one, however many requests meet it.
+func (s *Store) logLocked(err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		return
+	}
+	now := time.Now()
+	if e.Code == s.logged.code && e.Detail == s.logged.detail && now.Sub(s.logged.at) < TTL {
+		return
+	}
+	s.logged = loggedError{e.Code, e.Detail, now}
+	s.log.Warn("secrets are not available", "file", s.opts.File, "cause", e)
+}

@@ -1,0 +1,104 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// decryptSops has the sops program decrypt the file. The MAC is verified by it.
+func (s *Store) decryptSops(ctx context.Context, f format, mem *memory) (*node, error) {
+	out, err := s.sops(ctx, mem, nil,
+		"--decrypt", "--input-type", string(f), "--output-type", "json", s.opts.File)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parseJSON(out)
+	if err != nil {
+		return nil, fail(SecretsUnparsable, err)
+	}
+	if f == formatINI {
+		tree = liftDefault(tree)
+	}
+	return tree, nil
+}
+
+// liftDefault makes the keys that stand in an INI file before any section
+// top-level; sops puts them into a section named DEFAULT.
+func liftDefault(tree *node) *node {
+	top := tree.take("DEFAULT")
+	if top == nil || top.kind != kindMap {
+		return tree
+	}
+	for i, key := range tree.keys {
+		top.add(key, tree.kids[i])
+	}
+	return top
+}
+
+// sops runs the sops program and returns what it printed, in mem. An error is an
+// *Error whose Detail has what it said.
+func (s *Store) sops(ctx context.Context, mem *memory, stdin []byte, args ...string) ([]byte, error) {
+	c := child{args: args, stdin: stdin, env: sopsEnvironment(s.opts.KeyFile), limit: maxFileSize}
+	out, stderr, err := c.run(ctx, mem)
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.Is(err, errNoProgram):
+		return nil, &Error{Code: SopsNotFound, Detail: "install sops 3.8 or newer, or put it on the PATH of latchgate", Err: err}
+	}
+	text := redactSops(stderr)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("sops was stopped: %w", ctx.Err())
+	}
+	if text == "" {
+		text = err.Error()
+	} else if ctx.Err() != nil {
+		text = err.Error() + ": " + text
+	}
+	return nil, &Error{Code: DecryptFailed, Detail: clip(text), Err: err}
+}
+
+// sops quotes a value that it took for ciphertext: a secret that somebody pasted
+// into the encrypted file would reach the log.
+var sopsQuotes = regexp.MustCompile(`(?s)Input string .* does not match|value: .*|invalid dotenv input line: .*|Could not unmarshal input data: .*`)
+
+func redactSops(stderr []byte) string {
+	text := sopsQuotes.ReplaceAllStringFunc(string(stderr), func(m string) string {
+		switch {
+		case strings.HasPrefix(m, "Input string"):
+			return "Input string " + Redacted + " does not match"
+		case strings.HasPrefix(m, "value: Could not decrypt with AES_GCM"):
+			return m
+		default:
+			head, _, _ := strings.Cut(m, ":")
+			return head + ": " + Redacted
+		}
+	})
+	return strings.TrimSpace(text)
+}
+
+// sopsVersionTimeout bounds `sops --version`, which asks nobody anything.
+const sopsVersionTimeout = 5 * time.Second
+
+var sopsVersionNumber = regexp.MustCompile(`\d+\.\d+\.\d+`)
+
+// SopsVersion returns where the sops program is and its version, "3.13.3". The
+// error is an *[Error].
+func SopsVersion(ctx context.Context) (path, version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sopsVersionTimeout)
+	defer cancel()
+	c := child{args: []string{"--version", "--disable-version-check"}, env: sopsEnvironment(""), limit: 4096}
+	out, stderr, err := c.run(ctx, &memory{})
+	if errors.Is(err, errNoProgram) {
+		return "", "", &Error{Code: SopsNotFound, Err: err}
+	}
+	version = sopsVersionNumber.FindString(string(out))
+	if version == "" {
+		return c.path, "", &Error{Code: DecryptFailed, Detail: clip("sops --version printed no version: " + string(stderr)), Err: err}
+	}
+	return c.path, version, nil
+}

@@ -1,0 +1,71 @@
+package secrets
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Redacted is what stands wherever a secret value would have been printed.
+const Redacted = "***REDACTED***"
+
+// Value is one secret. It can be handed around, compared and printed (as
+// [Redacted]); its bytes come out of [Value.Reveal] only. The zero Value is
+// empty.
+//
+// The bytes sit behind a pointer to a slice: printers that reach a struct by
+// reflection and not by its methods (%p, a Value in an unexported field) stop at
+// the pointer.
+type Value struct{ p *[]byte }
+
+// NewValue returns a Value with a copy of b.
+func NewValue(b []byte) Value {
+	c := append([]byte(nil), b...)
+	return Value{&c}
+}
+
+// Reveal returns the bytes themselves, not a copy; they must not be changed. A
+// value that came from a [Set] is valid until the last holder of that Set has
+// released it, and is overwritten with zeros then.
+func (v Value) Reveal() []byte {
+	if v.p == nil {
+		return nil
+	}
+	return *v.p
+}
+
+// Len returns the length of the value in bytes.
+func (v Value) Len() int {
+	if v.p == nil {
+		return 0
+	}
+	return len(*v.p)
+}
+
+// Equal reports whether both values hold the same bytes, in a time that depends
+// on their lengths only.
+func (v Value) Equal(w Value) bool {
+	return subtle.ConstantTimeCompare(v.Reveal(), w.Reveal()) == 1
+}
+
+// String returns [Redacted].
+func (Value) String() string { return Redacted }
+
+// Format writes [Redacted] for every verb and flag.
+func (Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// LogValue makes slog print [Redacted].
+func (Value) LogValue() slog.Value { return slog.StringValue(Redacted) }
+
+// MarshalText makes encoders of text (XML, flags, TOML) write [Redacted].
+func (Value) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// MarshalJSON makes encoding/json write [Redacted].
+func (Value) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted + `"`), nil }
+
+// MarshalYAML makes YAML encoders write [Redacted].
+func (Value) MarshalYAML() (any, error) { return Redacted, nil }
+
+// MarshalBinary makes encoding/gob write [Redacted].
+func (Value) MarshalBinary() ([]byte, error) { return []byte(Redacted), nil }
