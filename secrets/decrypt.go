@@ -22,7 +22,7 @@ func (s *Store) decrypt(ctx context.Context, data []byte, mem *memory) (map[stri
 	var tree *node
 	if backend == BackendSops {
 		if err = s.keyFileMissing(needsKeyFile(doc, data)); err == nil {
-			tree, err = s.decryptSops(ctx, f, mem)
+			tree, err = s.decryptSops(ctx, s.opts.File, f, mem)
 		}
 	} else {
 		tree, err = s.decryptEmbedded(doc, mem)

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// decryptSops has the sops program decrypt the file. The MAC is verified by it.
-func (s *Store) decryptSops(ctx context.Context, f format, mem *memory) (*node, error) {
+// decryptSops has the sops program decrypt the file at path. The MAC is verified by
+// it.
+func (s *Store) decryptSops(ctx context.Context, path string, f format, mem *memory) (*node, error) {
 	out, err := s.sops(ctx, mem, nil,
-		"--decrypt", "--input-type", string(f), "--output-type", "json", s.opts.File)
+		"--decrypt", "--input-type", string(f), "--output-type", "json", path)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,10 @@ func NewValue(b []byte) Value {
 // Reveal returns the bytes themselves, not a copy; they must not be changed. A
 // value that came from a [Set] is valid until the last holder of that Set has
 // released it, and is overwritten with zeros then.
-func (v Value) Reveal() []byte {
+func (v Value) Reveal() []byte { return v.bytes() }
+
+// bytes is for this package, which must compare and encrypt.
+func (v Value) bytes() []byte {
 	if v.p == nil {
 		return nil
 	}
@@ -36,17 +39,12 @@ func (v Value) Reveal() []byte {
 }
 
 // Len returns the length of the value in bytes.
-func (v Value) Len() int {
-	if v.p == nil {
-		return 0
-	}
-	return len(*v.p)
-}
+func (v Value) Len() int { return len(v.bytes()) }
 
 // Equal reports whether both values hold the same bytes, in a time that depends
 // on their lengths only.
 func (v Value) Equal(w Value) bool {
-	return subtle.ConstantTimeCompare(v.Reveal(), w.Reveal()) == 1
+	return subtle.ConstantTimeCompare(v.bytes(), w.bytes()) == 1
 }
 
 // String returns [Redacted].
