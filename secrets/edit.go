@@ -22,8 +22,6 @@ func (s *Store) Names(ctx context.Context) ([]string, error) {
 
 // read decrypts the file, past the cache, for the time of the call.
 func (s *Store) read(ctx context.Context, look func(*Document) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.DecryptTimeout)
-	defer cancel()
 	data, _, err := readFile(s.opts.File)
 	if err != nil {
 		return s.unreadable(err)
@@ -47,6 +45,11 @@ func (s *Store) read(ctx context.Context, look func(*Document) error) error {
 // A file that the embedded backend can't open is changed by the sops program, 3.11
 // or newer.
 func (s *Store) Edit(ctx context.Context, change func(*Document) error) error {
+	return s.editFile(ctx, func(e *editing, data []byte) error { return e.edit(ctx, data, change) })
+}
+
+// editFile calls work with the file's bytes while it holds the file's lock.
+func (s *Store) editFile(ctx context.Context, work func(e *editing, data []byte) error) error {
 	if !s.Configured() {
 		return &Error{Code: SecretsFileNotFound, Detail: "no sops_secrets_file is configured"}
 	}
@@ -59,16 +62,14 @@ func (s *Store) Edit(ctx context.Context, change func(*Document) error) error {
 		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	defer unlock()
-	ctx, cancel := context.WithTimeout(ctx, 3*s.opts.DecryptTimeout) // decrypt, encrypt, read back
-	defer cancel()
 	removeStale(path)
 	e := editing{store: s, mem: &memory{}, path: path}
-	defer e.mem.wipe()
+	defer func() { e.mem.wipe() }()
 	data, _, err := readFile(path)
 	if err != nil {
 		return s.unreadable(err)
 	}
-	return e.edit(ctx, data, change)
+	return work(&e, data)
 }
 
 // editing is one edit under way.
@@ -174,8 +175,8 @@ func (c *crypter) sign(f format, src source) ([]byte, error) {
 		return nil, err
 	}
 	now := time.Now().UTC().Format(time.RFC3339)
-	src.setMeta("lastmodified", now)
-	src.setMeta("mac", c.seal([]byte(mac), "str", now))
+	src.setMeta("lastmodified", stringNode(now))
+	src.setMeta("mac", stringNode(c.seal([]byte(mac), "str", now)))
 	return src.bytes()
 }
 

@@ -96,7 +96,7 @@ func TestEditKeepsCommentsOrderIndentationAndCiphertext(t *testing.T) {
 		t.Errorf("%d lines were changed:\n%s\n%s", changed, strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
 	got := h.sops("decrypt", h.path("s.yaml"))
-	for _, line := range []string{"# top", "# before A", "A: three # behind", "# inside", "# last", "NEW: four"} {
+	for _, line := range []string{"# top", "# before A", "# behind", "A: three", "# inside", "# last", "NEW: four"} {
 		if !strings.Contains(got, line) {
 			t.Errorf("%q is lost:\n%s", line, got)
 		}

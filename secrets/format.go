@@ -4,6 +4,8 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // format is how a SOPS file is written, named as sops names it for --input-type.
@@ -47,30 +49,48 @@ type source interface {
 	set(name, text string)
 	// remove takes the top-level value of name out; comments stay.
 	remove(name string)
-	// setMeta replaces a scalar of the sops metadata.
-	setMeta(key, text string)
+	// setMeta replaces or adds one entry of the sops metadata.
+	setMeta(key string, value *node)
+	// reencrypt gives every encrypted value and comment to again, with the path
+	// that it is bound to, and puts the result in its place. A comment for which
+	// it fails stays as it is: sops takes such a one for plaintext.
+	reencrypt(again func(path []string, old string) (string, error)) error
 	// bytes writes the file.
 	bytes() ([]byte, error)
 }
 
+const ciphertextPrefix = "ENC[AES256_GCM,"
+
+// newSource returns an empty file.
+func newSource(f format) source {
+	switch f {
+	case formatJSON:
+		root := &node{kind: kindMap}
+		root.add(metaKey, &node{kind: kindMap})
+		return &jsonSource{root: root}
+	case formatDotenv:
+		return &dotenvSource{}
+	default:
+		root := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{yamlString(metaKey), {Kind: yaml.MappingNode}}}
+		return &yamlSource{docs: []*yaml.Node{{Kind: yaml.DocumentNode, Content: []*yaml.Node{root}}}, indent: 4}
+	}
+}
+
+func stringNode(text string) *node { return &node{kind: kindString, text: []byte(text)} }
+
 // parse reads an encrypted file. The nodes may point into data. Errors hold no
 // text of the file: it may hold values that were never encrypted.
 func parse(f format, data []byte) (*document, error) {
-	var (
-		d   *document
-		err error
-	)
 	switch f {
 	case formatYAML:
-		d, err = parseYAMLFile(data)
+		return parseYAMLFile(data)
 	case formatJSON:
-		d, err = parseJSONFile(data)
+		return parseJSONFile(data)
 	case formatDotenv:
-		d, err = parseDotenvFile(data)
+		return parseDotenvFile(data)
 	default:
 		return nil, errors.New("ini files are read by the sops program only")
 	}
-	return d, err
 }
 
 // open decrypts the tree with the data key and verifies the MAC.

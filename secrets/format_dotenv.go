@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -98,15 +100,50 @@ func (s *dotenvSource) remove(name string) {
 	}
 }
 
-func (s *dotenvSource) setMeta(key, text string) {
-	line := metaPrefix + key + "=" + strings.ReplaceAll(text, "\n", `\n`)
-	for i, old := range s.lines {
-		if strings.HasPrefix(old, metaPrefix+key+"=") {
-			s.lines[i] = line
-			return
+func (s *dotenvSource) setMeta(key string, value *node) {
+	flat := metaPrefix + key
+	s.lines = slices.DeleteFunc(s.lines, func(line string) bool {
+		return strings.HasPrefix(line, flat+"=") || strings.HasPrefix(line, flat+mapSeparator) || strings.HasPrefix(line, flat+listSeparator)
+	})
+	s.flatten(flat, value)
+}
+
+func (s *dotenvSource) flatten(flat string, n *node) {
+	for i, kid := range n.kids {
+		if n.kind == kindMap {
+			s.flatten(flat+mapSeparator+n.keys[i], kid)
+		} else {
+			s.flatten(flat+listSeparator+strconv.Itoa(i), kid)
 		}
 	}
-	s.lines = append(s.lines, line)
+	if n.kind != kindMap && n.kind != kindList {
+		s.lines = append(s.lines, flat+"="+strings.ReplaceAll(string(n.text), "\n", `\n`))
+	}
+}
+
+func (s *dotenvSource) reencrypt(again func([]string, string) (string, error)) error {
+	for i, line := range s.lines {
+		key, value, _ := strings.Cut(line, "=")
+		head, path := key+"=", []string{key}
+		switch {
+		case strings.HasPrefix(line, "#"):
+			head, value, path = "#", line[1:], nil
+		case strings.HasPrefix(key, metaPrefix):
+			continue
+		}
+		if !strings.HasPrefix(value, ciphertextPrefix) {
+			continue
+		}
+		text, err := again(path, value)
+		if err != nil && path == nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.lines[i] = head + text
+	}
+	return nil
 }
 
 func (s *dotenvSource) bytes() ([]byte, error) {

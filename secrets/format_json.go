@@ -1,6 +1,9 @@
 package secrets
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 func parseJSONFile(data []byte) (*document, error) {
 	root, err := parseJSON(data)
@@ -36,7 +39,7 @@ func (n *node) clone() *node {
 type jsonSource struct{ root *node }
 
 func (s *jsonSource) set(name, text string) {
-	value := &node{kind: kindString, text: []byte(text)}
+	value := stringNode(text)
 	for i, key := range s.root.keys {
 		if key == name {
 			s.root.kids[i] = value
@@ -50,8 +53,7 @@ func (s *jsonSource) set(name, text string) {
 
 func (s *jsonSource) remove(name string) { s.root.take(name) }
 
-func (s *jsonSource) setMeta(key, text string) {
-	value := &node{kind: kindString, text: []byte(text)}
+func (s *jsonSource) setMeta(key string, value *node) {
 	meta := s.root.child(metaKey)
 	for i, k := range meta.keys {
 		if k == key {
@@ -60,6 +62,36 @@ func (s *jsonSource) setMeta(key, text string) {
 		}
 	}
 	meta.add(key, value)
+}
+
+func (s *jsonSource) reencrypt(again func([]string, string) (string, error)) error {
+	for i, key := range s.root.keys {
+		if key == metaKey {
+			continue
+		}
+		if err := s.root.kids[i].reencrypt([]string{key}, again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) reencrypt(path []string, again func([]string, string) (string, error)) error {
+	if n.kind == kindString && strings.HasPrefix(string(n.text), ciphertextPrefix) {
+		text, err := again(path, string(n.text))
+		n.text = []byte(text)
+		return err
+	}
+	for i, kid := range n.kids {
+		at := path
+		if n.kind == kindMap {
+			at = append(path[:len(path):len(path)], n.keys[i])
+		}
+		if err := kid.reencrypt(at, again); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *jsonSource) bytes() ([]byte, error) {

@@ -43,6 +43,8 @@ func liftDefault(tree *node) *node {
 // sops runs the sops program and returns what it printed, in mem. An error is an
 // *Error whose Detail has what it said.
 func (s *Store) sops(ctx context.Context, mem *memory, stdin []byte, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.DecryptTimeout)
+	defer cancel()
 	c := child{args: args, stdin: stdin, env: sopsEnvironment(s.opts.KeyFile), limit: maxFileSize}
 	out, stderr, err := c.run(ctx, mem)
 	switch {
