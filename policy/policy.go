@@ -1,0 +1,155 @@
+// Package policy answers two questions with Rego rules: may this action run,
+// and with which of its secrets and hosts (data.latchgate.action); and may this
+// request go out (data.latchgate.request, where somebody wrote one).
+//
+// Make an Engine with New and call Action and Request; their answer is always a
+// Decision, and everything that goes wrong in a rule is a Decision that denies.
+// Reload puts another policy in force, or leaves the old one there and says why.
+//
+// What a rule sees is the JSON of ActionInput or RequestInput: names, never a
+// secret's value. Do not add a field that could hold one. What a rule approves
+// is cut down to what the manifest declares, here and not in Rego.
+package policy
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// defaultTimeout is how long a rule may think.
+const defaultTimeout = 100 * time.Millisecond
+
+// Options say which policy is meant. The zero value is the built-in one.
+type Options struct {
+	// Dirs hold *.rego, *_test.rego and data.json or data.yaml; names that begin
+	// with a dot are passed over. Empty: the built-in policy.
+	Dirs []string
+	// Data is found by rules below data.latchgate. The built-in policy knows
+	// allow, deny, deny_secrets and deny_hosts, and takes no other key.
+	Data map[string]any
+	// Timeout bounds one evaluation; 0 is 100 ms.
+	Timeout time.Duration
+	// Registerer and Logger are read by New alone; nil is none.
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// Engine decides by the policy in force. It is safe for concurrent use and
+// holds nothing that needs closing.
+type Engine struct {
+	rules     atomic.Pointer[ruleset]
+	reloading sync.Mutex // one Reload at a time, so that the last one asked for wins
+	metrics   *metrics
+	log       *slog.Logger
+}
+
+// New compiles the policy and runs its tests. An error names file and line.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	rules, err := load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{metrics: newMetrics(o.Registerer), log: o.Logger}
+	e.rules.Store(rules)
+	return e, nil
+}
+
+// Reload compiles the policy that o says, runs its tests and puts it in force
+// for the evaluations that begin after that. On an error the old policy stays.
+func (e *Engine) Reload(ctx context.Context, o Options) error {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	rules, err := load(ctx, o)
+	if err != nil {
+		return err
+	}
+	e.rules.Store(rules)
+	return nil
+}
+
+// Action decides whether an action of a run may be opened. An error, a timeout
+// and an undefined decision deny.
+func (e *Engine) Action(ctx context.Context, in ActionInput) Decision {
+	d := e.action(ctx, in)
+	e.metrics.count(d)
+	return d
+}
+
+func (e *Engine) action(ctx context.Context, in ActionInput) Decision {
+	input, err := in.term()
+	if err != nil {
+		return denyOn(err)
+	}
+	r := e.rules.Load()
+	v, err := e.eval(ctx, r, r.action, input)
+	if err != nil {
+		e.log.Error("policy evaluation failed", "rule", "data.latchgate.action", "action", in.Action, "err", err)
+		return denyOn(err)
+	}
+	d, err := decode(v)
+	if err != nil {
+		e.log.Error("policy decision refused", "rule", "data.latchgate.action", "action", in.Action, "err", err)
+		return denyOn(err)
+	}
+	return d.within(in.Secrets, in.Hosts)
+}
+
+// HasRequest says whether the policy in force decides on single requests.
+func (e *Engine) HasRequest() bool { return e.rules.Load().request != nil }
+
+// Request decides whether one request may go out; without a request rule it
+// may. Equal inputs are answered from a cache until the next Reload, unless the
+// policy looks at the clock.
+func (e *Engine) Request(ctx context.Context, in RequestInput) Decision {
+	r := e.rules.Load()
+	if r.request == nil {
+		return Decision{Allow: true, Reason: "no request rule is defined", Code: CodeAllow}
+	}
+	var key requestKey
+	if r.decided != nil {
+		key = in.key()
+		if d, ok := r.decided.Get(key); ok {
+			e.metrics.count(d)
+			return d
+		}
+	}
+	d := e.request(ctx, r, in)
+	if r.decided != nil && d.Code != CodeError {
+		r.decided.Add(key, d)
+	}
+	e.metrics.count(d)
+	return d
+}
+
+func (e *Engine) request(ctx context.Context, r *ruleset, in RequestInput) Decision {
+	v, err := e.eval(ctx, r, r.request, in.term())
+	if err != nil {
+		e.log.Error("policy evaluation failed", "rule", "data.latchgate.request", "action", in.Action, "host", in.Host, "err", err)
+		return denyOn(err)
+	}
+	d, err := decode(v)
+	if err == nil {
+		err = d.forRequest()
+	}
+	if err != nil {
+		e.log.Error("policy decision refused", "rule", "data.latchgate.request", "action", in.Action, "host", in.Host, "err", err)
+		return denyOn(err)
+	}
+	return d.within(nil, nil)
+}
+
+func (e *Engine) eval(ctx context.Context, r *ruleset, query ast.Body, input *ast.Term) (ast.Value, error) {
+	start := time.Now()
+	v, err := r.eval(ctx, query, input)
+	e.metrics.seconds.Observe(time.Since(start).Seconds())
+	return v, err
+}
