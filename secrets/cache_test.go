@@ -1,0 +1,370 @@
+package secrets
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// settled backdates nothing: it waits until the file system's clock has moved on,
+// as the cache does before it trusts a timestamp.
+func settled(t testing.TB, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if id, err := identify(path); err == nil && !id.youngerThan(timestampGrain, time.Now()) {
+			return
+		}
+	}
+	t.Fatal("the file never settles")
+}
+
+func acquire(t testing.TB, v *View) *Set {
+	t.Helper()
+	set, err := v.Acquire(context.Background())
+	if err != nil {
+		t.Fatalf("acquire: %v: %s", err, detailOf(err))
+	}
+	return set
+}
+
+func get(t testing.TB, set *Set, name, want string) {
+	t.Helper()
+	v, ok := set.Get(name)
+	if !ok || string(v.Reveal()) != want {
+		t.Errorf("%s is %q, %v, want %q", name, v.Reveal(), ok, want)
+	}
+}
+
+func misses(s *Store, reason string) float64 {
+	return testutil.ToFloat64(s.metrics.misses.WithLabelValues(reason))
+}
+
+func decrypts(t testing.TB, s *Store) uint64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(s.metrics.duration)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n uint64
+	for _, f := range families {
+		for _, m := range f.Metric {
+			n += m.GetHistogram().GetSampleCount()
+		}
+	}
+	return n
+}
+
+func TestViewShowsDeclaredNamesOnly(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("s.yaml", "A: one\nB: two\nC: null\nD: \"\"\n")
+	v := h.open("s.yaml", "").View([]Want{{"A", false}, {"C", true}, {"Z", false}, {"D", true}, {"Y", true}, {"Z", true}})
+	set := acquire(t, v)
+	defer set.Release()
+	get(t, set, "A", "one")
+	get(t, set, "D", "")
+	for _, name := range []string{"B", "C", "Z"} {
+		if _, ok := set.Get(name); ok {
+			t.Errorf("%s is there", name)
+		}
+	}
+	err := set.RequireAll()
+	if codeOf(err) != RequiredSecretMissing || err.Error() != "required secret 'C' not found in sops file (also missing: 'Y', 'Z')" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHitHandsOutTheSameSet(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	s := h.open("s.yaml", "")
+	v := s.View([]Want{{"A", true}})
+	first, second := acquire(t, v), acquire(t, v)
+	if first != second || first.Generation() != second.Generation() {
+		t.Error("a hit made another Set")
+	}
+	first.Release()
+	get(t, second, "A", "one")
+	second.Release()
+	if testutil.ToFloat64(s.metrics.hits) != 1 || misses(s, missCold) != 1 || decrypts(t, s) != 1 {
+		t.Error("hits and misses are counted wrongly")
+	}
+}
+
+func TestChangedFileIsSeenByTheNextRequest(t *testing.T) {
+	for _, how := range []struct {
+		name   string
+		change func(h *house, other string)
+	}{
+		{"replaced", func(h *house, other string) { rename(h, h.write("new", other), "s.yaml") }},
+		{"truncated and written in place", func(h *house, other string) { h.write("s.yaml", other) }},
+		{"same size, mtime put back, in place", func(h *house, other string) {
+			st, _ := os.Stat(h.path("s.yaml"))
+			h.write("s.yaml", other)
+			_ = os.Chtimes(h.path("s.yaml"), st.ModTime(), st.ModTime())
+		}},
+		{"same size, mtime put back, replaced", func(h *house, other string) {
+			st, _ := os.Stat(h.path("s.yaml"))
+			rename(h, h.write("new", other), "s.yaml")
+			_ = os.Chtimes(h.path("s.yaml"), st.ModTime(), st.ModTime())
+		}},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.encrypted("other.yaml", "A: two\n")
+			settled(t, h.encrypted("s.yaml", "A: one\n"))
+			s := h.open("s.yaml", "")
+			v := s.View([]Want{{"A", true}})
+			old := acquire(t, v)
+			get(t, old, "A", "one")
+			how.change(h, h.read("other.yaml"))
+			set := acquire(t, v)
+			get(t, set, "A", "two")
+			get(t, old, "A", "one") // still held
+			if set.Generation() == old.Generation() {
+				t.Error("the generation did not change")
+			}
+			held, _ := old.Get("A")
+			old.Release()
+			if string(held.bytes()) != "\x00\x00\x00" {
+				t.Errorf("superseded and released, but %q is left", held.bytes())
+			}
+			set.Release()
+			if misses(s, missChanged) != 1 {
+				t.Error("not counted as changed")
+			}
+		})
+	}
+}
+
+func rename(h *house, from, to string) {
+	h.t.Helper()
+	if err := os.Rename(from, h.path(to)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestEntryLeavesMemoryAtItsTTLWithoutALookUp(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Options{File: h.path("s.yaml"), KeyFile: h.key, Backend: BackendEmbedded})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		v := s.View([]Want{{"A", true}})
+		set := acquire(t, v)
+		value, _ := set.Get("A")
+		set.Release()
+		time.Sleep(TTL - time.Millisecond)
+		synctest.Wait()
+		if string(value.bytes()) != "one" {
+			t.Fatalf("gone too early: %q", value.bytes())
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if string(value.bytes()) != "\x00\x00\x00" || s.current.Load() != nil {
+			t.Errorf("still there at the TTL: %q", value.bytes())
+		}
+		acquire(t, v).Release()
+		if misses(s, missExpired) != 1 {
+			t.Error("not counted as expired")
+		}
+	})
+}
+
+func TestConcurrentMissesDecryptOnce(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	s := h.open("s.yaml", BackendSops)
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for range 1000 {
+		v := s.View([]Want{{"A", true}})
+		wg.Go(func() {
+			<-start
+			set, err := v.Acquire(context.Background())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			get(t, set, "A", "one")
+			set.Release()
+		})
+	}
+	close(start)
+	wg.Wait()
+	if n := decrypts(t, s); n != 1 {
+		t.Errorf("%d decryptions", n)
+	}
+	if total := testutil.ToFloat64(s.metrics.hits) + misses(s, missCold); total != 1000 {
+		t.Errorf("%v look-ups counted", total)
+	}
+	e := s.current.Load()
+	if n := e.holders.Load(); n != 1 {
+		t.Errorf("%d holders are left", n)
+	}
+}
+
+// TestRewrittenDuringDecryptIsNeverCachedAsNew changes the file over and over while
+// requests run: each must see a value that was in the file since the request began.
+func TestRewrittenDuringDecryptIsNeverCachedAsNew(t *testing.T) {
+	h := newHouse(t)
+	texts := map[string]string{}
+	for _, value := range []string{"aaa", "bbb", "ccc"} {
+		h.encrypted("s-"+value+".yaml", "A: "+value+"\n")
+		texts[value] = h.read("s-" + value + ".yaml")
+	}
+	h.write("s.yaml", texts["aaa"])
+	v := h.open("s.yaml", "").View([]Want{{"A", true}})
+	for range 30 {
+		for _, value := range []string{"bbb", "ccc", "aaa"} {
+			done := make(chan struct{})
+			go func() { // a request in flight while the file changes
+				defer close(done)
+				if set, err := v.Acquire(context.Background()); err == nil {
+					set.Release()
+				} else {
+					t.Error(err, detailOf(err))
+				}
+			}()
+			h.write("s.yaml", texts[value]) // truncates in place, as sops does
+			<-done
+			set := acquire(t, v)
+			get(t, set, "A", value)
+			set.Release()
+		}
+	}
+}
+
+func TestFailureIsNotCachedAndNothingOldIsServed(t *testing.T) {
+	h := newHouse(t)
+	path := h.encrypted("s.yaml", "A: one\n")
+	settled(t, path)
+	good := h.read("s.yaml")
+	var log bytes.Buffer
+	s := h.openWith(Options{File: path, KeyFile: h.key, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	v := s.View([]Want{{"A", true}})
+	acquire(t, v).Release()
+	for _, bad := range []string{"", "A: plain\n", strings.Replace(good, "data:", "data:AAAA", 1), good[:len(good)/2]} {
+		h.write("s.yaml", bad)
+		if _, err := v.Acquire(context.Background()); codeOf(err) != DecryptFailed {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Acquire(context.Background()); codeOf(err) != SecretsFileNotFound {
+		t.Errorf("removed: %v", err)
+	}
+	h.write("s.yaml", good)
+	set := acquire(t, v)
+	get(t, set, "A", "one")
+	set.Release()
+	if got := testutil.ToFloat64(s.metrics.errors.WithLabelValues(string(DecryptFailed))); got != 4 {
+		t.Errorf("%v errors are counted", got)
+	}
+	if !strings.Contains(log.String(), "decrypt_failed") || !strings.Contains(log.String(), "sops metadata not found") {
+		t.Errorf("the operator can't see the cause: %s", log.String())
+	}
+}
+
+func TestHalfWrittenFileIsTriedAgain(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	good := h.read("s.yaml")
+	h.write("s.yaml", "")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-time.After(100 * time.Millisecond)
+		h.write("s.yaml", good)
+	}()
+	set := acquire(t, h.open("s.yaml", "").View([]Want{{"A", true}}))
+	get(t, set, "A", "one")
+	set.Release()
+	<-done
+}
+
+func TestCorruptFileThatRestsFailsAtOnce(t *testing.T) {
+	h := newHouse(t)
+	path := h.write("s.yaml", "A: plain\n")
+	for id, _ := identify(path); id.youngerThan(rewriteGrace, time.Now()); {
+		<-time.After(10 * time.Millisecond)
+	}
+	start := time.Now()
+	_, err := h.open("s.yaml", "").View([]Want{{"A", true}}).Acquire(context.Background())
+	if codeOf(err) != DecryptFailed || time.Since(start) > rewriteGrace/2 {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
+
+func TestNoFileConfiguredGivesAnEmptySet(t *testing.T) {
+	s, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	set := acquire(t, s.View([]Want{{"A", true}}))
+	defer set.Release()
+	if _, ok := set.Get("A"); ok || set.RequireAll() != nil || s.Configured() || set.Generation() != 0 {
+		t.Error("the empty Set is not empty")
+	}
+}
+
+func TestViewThatWantsNothingReadsNothing(t *testing.T) {
+	s, err := Open(Options{File: "/nowhere/s.yaml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	acquire(t, s.View(nil)).Release()
+}
+
+func TestCloseWipesAndRefuses(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	s := h.open("s.yaml", "")
+	v := s.View([]Want{{"A", true}})
+	set := acquire(t, v)
+	value, _ := set.Get("A")
+	_ = s.Close()
+	get(t, set, "A", "one") // held
+	set.Release()
+	if string(value.bytes()) != "\x00\x00\x00" {
+		t.Error("not overwritten")
+	}
+	if _, err := v.Acquire(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReleasingTooOftenPanics(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	s := h.open("s.yaml", "")
+	set := acquire(t, s.View([]Want{{"A", true}}))
+	set.Retain()
+	set.Release()
+	set.Release()
+	_ = s.Close()
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	set.Release()
+}
