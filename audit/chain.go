@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // A line is
@@ -30,11 +29,14 @@ type Entry struct {
 // link is the place in the chain behind a line.
 type link struct {
 	seq  uint64
-	hash string // 64 hex digits
+	hash hash
 }
 
+// hash is a SHA-256 in hex digits.
+type hash [hashLen]byte
+
 // start is the link before the first line.
-var start = link{hash: strings.Repeat("0", hashLen)}
+var start = link{hash: hash(bytes.Repeat([]byte("0"), hashLen))}
 
 const (
 	hashLen  = 2 * sha256.Size
@@ -51,13 +53,13 @@ func appendLine(b []byte, l link, e *Event) ([]byte, link) {
 	b = strconv.AppendUint(b, l.seq+1, 10)
 	b = appendEvent(b, e)
 	b = append(b, prevKey...)
-	b = append(b, l.hash...)
+	b = append(b, l.hash[:]...)
 	b = append(b, '"')
 	sum := sha256.Sum256(b[begin:])
 	b = append(b, hashKey...)
 	at := len(b)
 	b = hex.AppendEncode(b, sum[:])
-	next := link{l.seq + 1, string(b[at:])}
+	next := link{l.seq + 1, hash(b[at:])}
 	return append(b, '"', '}', '\n'), next
 }
 
@@ -68,28 +70,28 @@ var (
 
 // parseLine checks a line, without its line break, against its own hash and
 // returns its link and the hash of the line before.
-func parseLine(line []byte) (l link, prev string, err error) {
+func parseLine(line []byte) (l link, prev hash, err error) {
 	if len(line) < tailSize || !bytes.HasSuffix(line, []byte(`"}`)) {
-		return link{}, "", errNotALine
+		return link{}, hash{}, errNotALine
 	}
 	body, tail := line[:len(line)-tailSize], line[len(line)-tailSize:]
 	if !bytes.HasPrefix(tail, []byte(hashKey)) {
-		return link{}, "", errNotALine
+		return link{}, hash{}, errNotALine
 	}
-	l.hash = string(tail[len(hashKey) : len(hashKey)+hashLen])
-	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != l.hash {
-		return link{}, "", errChanged
+	l.hash = hash(tail[len(hashKey):])
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != string(l.hash[:]) {
+		return link{}, hash{}, errChanged
 	}
 	rest, ok := bytes.CutPrefix(body, []byte(seqKey))
 	digits, _, found := bytes.Cut(rest, []byte(","))
 	at := len(body) - len(prevKey) - hashLen - 1
 	if !ok || !found || at < 0 || !bytes.HasPrefix(body[at:], []byte(prevKey)) {
-		return link{}, "", errNotALine
+		return link{}, hash{}, errNotALine
 	}
 	if l.seq, err = strconv.ParseUint(string(digits), 10, 64); err != nil {
-		return link{}, "", errNotALine
+		return link{}, hash{}, errNotALine
 	}
-	return l, string(body[at+len(prevKey) : len(body)-1]), nil
+	return l, hash(body[at+len(prevKey):]), nil
 }
 
 // decodeLine reads a line's event.

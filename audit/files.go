@@ -100,26 +100,31 @@ func torn(f *os.File, size int64) (tail, error) {
 	return tail{}, nil
 }
 
-// lastRotated returns the link at the end of the newest full file, or start.
-func lastRotated(path string) (link, error) {
+// continues begins the note that is the first line of every file but the first.
+const continues = "continues "
+
+// lastRotated returns the newest full file and the link at its end, or start
+// where there is none.
+func lastRotated(path string) (name string, l link, err error) {
 	files, err := rotated(path)
 	if err != nil || len(files) == 0 {
-		return start, err
+		return "", start, err
 	}
-	f, err := os.Open(files[len(files)-1])
+	name = files[len(files)-1]
+	f, err := os.Open(name)
 	if err != nil {
-		return start, err
+		return name, start, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return start, err
+		return name, start, err
 	}
 	t, err := readTail(f, info.Size())
 	if err != nil || t.end == 0 {
-		return start, err
+		return name, start, err
 	}
-	return t.last, nil
+	return name, t.last, nil
 }
 
 // moveAside copies f's bytes from offset end on into a file of their own and

@@ -83,12 +83,12 @@ func (h *head) read() (link, error) {
 	if len(text) == 0 {
 		return start, nil
 	}
-	digits, hash, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	digits, digest, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	seq, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || len(hash) != hashLen {
+	if err != nil || len(digest) != hashLen {
 		return start, fmt.Errorf("%s does not hold the place of the last line", h.path)
 	}
-	return link{seq, hash}, nil
+	return link{seq, hash([]byte(digest))}, nil
 }
 
 // write stores l. It is not synced: after a crash it may be behind the record,

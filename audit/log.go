@@ -139,10 +139,10 @@ func (l *Log) Record(e Event) {
 	waiting := len(l.queue)
 	l.mu.Unlock()
 	if waiting == 1 {
-		signal(l.wake)
+		nudge(l.wake)
 	}
 	if waiting == (l.capacity+1)/2 {
-		signal(l.urgent)
+		nudge(l.urgent)
 	}
 }
 
@@ -156,7 +156,7 @@ func (l *Log) Sync(ctx context.Context) error {
 	l.mu.Lock()
 	l.syncs = append(l.syncs, syncRequest{l.accepted, answer})
 	l.mu.Unlock()
-	signal(l.urgent)
+	nudge(l.urgent)
 	select {
 	case err := <-answer:
 		return err
@@ -195,7 +195,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.closed = true
 	l.room.Broadcast()
 	l.mu.Unlock()
-	signal(l.urgent)
+	nudge(l.urgent)
 	select {
 	case <-l.done:
 		l.mu.Lock()
@@ -209,7 +209,7 @@ func (l *Log) Close(ctx context.Context) error {
 	}
 }
 
-func signal(c chan struct{}) {
+func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

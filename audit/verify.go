@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // ChainError is the first place where a record is not what was written.
@@ -24,17 +25,16 @@ func (e *ChainError) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem)
 }
 
-// ErrHistoryMissing says that the oldest file of a record begins in the middle
-// of its chain: older files were removed, or archived elsewhere. What is there
-// is whole.
-var ErrHistoryMissing = errors.New("the record's oldest file is not its first")
+// ErrHistoryMissing says that whole files are missing before the oldest one:
+// they were archived elsewhere, or removed. What is there is whole.
+var ErrHistoryMissing = errors.New("the record's oldest file continues one that is not there")
 
 // Verify checks the record at path, with its full files, while others may
 // append to it. It returns the number of good lines.
 //
 // A line that was changed, removed, inserted or cut gives a *ChainError that
 // names the first bad one; lines removed from the end are missed by the
-// <path>.head file. A record that is whole but begins in the middle gives
+// <path>.head file. A record that is whole but for older files gives
 // ErrHistoryMissing. The chain is no signature: who may write the files can
 // write another whole chain, unless a hash was kept elsewhere.
 func Verify(path string) (n int, err error) {
@@ -55,8 +55,10 @@ func Verify(path string) (n int, err error) {
 			switch {
 			case err != nil:
 				at.Problem = err.Error()
-			case !begun && next.seq > 1:
+			case !begun && next.seq > 1 && beginsFile(line):
 				partial = true
+			case !begun && next.seq > 1:
+				at.Problem = fmt.Sprintf("this is line %d of the record: the lines before it were removed", next.seq)
 			case next.seq != last.seq+1:
 				at.Problem = fmt.Sprintf("line %d of the record follows line %d: lines between them were removed or moved", next.seq, last.seq)
 			case prev != last.hash:
@@ -84,6 +86,13 @@ func Verify(path string) (n int, err error) {
 		return n, ErrHistoryMissing
 	}
 	return n, nil
+}
+
+// beginsFile reports whether line is the note that a rotation begins a file
+// with.
+func beginsFile(line []byte) bool {
+	e, err := decodeLine(line)
+	return err == nil && e.Kind == Note && strings.HasPrefix(e.Reason, continues)
 }
 
 // snapshot is a record at a moment between two batches.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -66,13 +67,7 @@ func (w *writer) append(events []Event) (err error) {
 	if err := w.catchUp(); err != nil {
 		return err
 	}
-	buf, last := w.buf[:0], w.last
-	for _, batch := range [][]Event{w.note, events} {
-		for i := range batch {
-			buf, last = appendLine(buf, last, &batch[i])
-		}
-	}
-	w.buf = buf
+	buf, last := w.encode(events)
 	if len(buf) == 0 {
 		return nil
 	}
@@ -80,6 +75,7 @@ func (w *writer) append(events []Event) (err error) {
 		if err := w.rotate(); err != nil {
 			return fmt.Errorf("rotate: %w", err)
 		}
+		buf, last = w.encode(events) // behind the note that begins a file
 	}
 	if err := w.write(buf, last); err != nil {
 		return err
@@ -87,6 +83,18 @@ func (w *writer) append(events []Event) (err error) {
 	w.size += int64(len(buf))
 	w.last, w.note = last, nil
 	return nil
+}
+
+// encode makes the lines of the pending notes and of events, which follow last.
+func (w *writer) encode(events []Event) ([]byte, link) {
+	w.buf = w.buf[:0]
+	last := w.last
+	for _, batch := range [][]Event{w.note, events} {
+		for i := range batch {
+			w.buf, last = appendLine(w.buf, last, &batch[i])
+		}
+	}
+	return w.buf, last
 }
 
 // write appends buf, syncs it and stores the link behind it, or leaves the file
@@ -130,12 +138,18 @@ func (w *writer) catchUp() error {
 		w.addNote("%d bytes at the end of the record were no complete line and were moved to %s", w.size-t.end, filepath.Base(aside))
 		w.size = t.end
 	}
-	if t.end == 0 {
-		if t.last, err = lastRotated(w.path); err != nil {
-			return err
-		}
+	if t.end > 0 {
+		w.continueFrom(t.last)
+		return nil
 	}
-	w.continueFrom(t.last)
+	full, found, err := lastRotated(w.path)
+	if err != nil {
+		return err
+	}
+	if found != start {
+		w.addNote("%s%s", continues, filepath.Base(full))
+	}
+	w.continueFrom(found)
 	return nil
 }
 
@@ -186,16 +200,13 @@ func (w *writer) rotate() error {
 	if err := rename(w.path); err != nil {
 		return err
 	}
-	if err := w.open(); err != nil {
-		return err
-	}
-	if w.size != 0 {
-		return fmt.Errorf("%s was made by a process that does not take the lock", w.path)
-	}
-	return nil
+	return w.catchUp()
 }
 
-// addNote puts a sentence about the record into the record.
+// addNote puts a sentence about the record into the record, once.
 func (w *writer) addNote(format string, args ...any) {
-	w.note = append(w.note, Event{Time: w.clock(), Kind: Note, Reason: fmt.Sprintf(format, args...)})
+	e := Event{Time: w.clock(), Kind: Note, Reason: fmt.Sprintf(format, args...)}
+	if !slices.ContainsFunc(w.note, func(other Event) bool { return other.Reason == e.Reason }) {
+		w.note = append(w.note, e)
+	}
 }
