@@ -1,0 +1,168 @@
+package scrub
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// scan appends every occurrence of a value in b to spans, in no order. hold is
+// where the first text begins that b ends inside of and that may become a
+// match; len(b) if there is none or, with final, nothing comes after b.
+//
+// A match in one form is either free of escapes, and scanRaw finds it, or has a
+// first one, and scanEscapes finds it from there. Both see a beginning as such
+// wherever b ends, so what a Reader finds does not depend on how a body is cut.
+func (s *Set) scan(b []byte, final bool, spans []span) (_ []span, hold int) {
+	spans, hold = s.scanRaw(b, len(b), spans)
+	for _, lead := range [...]byte{percent, backslash, ampersand} {
+		spans, hold = s.scanEscapes(b, lead, final, hold, spans)
+	}
+	if s.marks.space {
+		spans, hold = s.scanEscapes(b, plus, final, hold, spans)
+	}
+	if final {
+		return spans, len(b)
+	}
+	return spans, s.scanEnd(b, hold)
+}
+
+// scanEscapes finds the needles whose first escape begins with lead.
+func (s *Set) scanEscapes(b []byte, lead byte, final bool, hold int, spans []span) ([]span, int) {
+	for p := bytes.IndexByte(b, lead); p >= 0; {
+		for depth := 1; depth <= maxDepth; depth++ {
+			r, width := escape(b, p, depth, s.marks.wide)
+			if width == 0 {
+				break
+			}
+			if width > 0 {
+				first, second := firstBytes(r)
+				spans, hold = s.around(b, p, first, depth, final, hold, spans)
+				if second != first {
+					spans, hold = s.around(b, p, second, depth, final, hold, spans)
+				}
+			} else if !final {
+				hold = s.before(b, p, depth, hold)
+			}
+		}
+		next := bytes.IndexByte(b[p+1:], lead)
+		if next < 0 {
+			break
+		}
+		p += 1 + next
+	}
+	return spans, hold
+}
+
+// firstBytes returns what the first byte of a character can be in a value:
+// its own in UTF-8, or itself where an escape stands for a byte.
+func firstBytes(r rune) (byte, byte) {
+	if r < utf8.RuneSelf {
+		return byte(r), byte(r)
+	}
+	var char [utf8.UTFMax]byte
+	utf8.EncodeRune(char[:], r)
+	if r < 0x100 {
+		return char[0], byte(r)
+	}
+	return char[0], char[0]
+}
+
+// around finds the needles in which the escape at b[p] stands for c and before
+// which there is no escape.
+func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, spans []span) ([]span, int) {
+	places := s.marks.of(c)
+	if p == 0 || !s.marks.paired(b[p-1], c) {
+		places = s.marks.starts(c)
+	}
+	for _, at := range places {
+		n, j := &s.needles[at.needle], int(at.index)
+		if j > p || j > 0 && !n.is(b[p-1], j-1) || !n.at(b[:p], p-j) {
+			continue
+		}
+		end, alive := s.follow(n, b, p, j, depth, final)
+		if end > 0 {
+			spans = append(spans, span{p - j, end, n.secret})
+		} else if alive {
+			hold = min(hold, p-j)
+		}
+	}
+	return spans, hold
+}
+
+// before lowers hold to the first place from which on there is the beginning
+// of a needle that the escape at b[p], which b ends inside of, may go on.
+func (s *Set) before(b []byte, p, depth, hold int) int {
+	for _, at := range s.marks.places {
+		n, j := &s.needles[at.needle], int(at.index)
+		if p-j >= hold || j > p || !n.at(b[:p], p-j) {
+			continue
+		}
+		if _, alive := s.follow(n, b, p, j, depth, false); alive {
+			hold = p - j
+		}
+	}
+	return hold
+}
+
+// follow reads the needle from its character j on at b[p:], where escapes of
+// the kind that b[p] begins may stand for characters. It returns where the
+// needle ends, or 0; alive says that b ended first.
+func (s *Set) follow(n *needle, b []byte, p, j, depth int, final bool) (end int, alive bool) {
+	lead := b[p]
+	if lead == plus {
+		lead = percent
+	}
+	for j < len(n.text) {
+		if p >= len(b) {
+			return 0, !final
+		}
+		if b[p] == lead || lead == percent && b[p] == plus && n.text[j] == ' ' {
+			r, width := escape(b, p, depth, s.marks.wide)
+			if b[p] == plus {
+				r, width = ' ', 1
+			}
+			if width < 0 && !final {
+				return 0, n.mayGoOn(b, p, j, depth)
+			}
+			if width > 0 {
+				if size := n.accept(r, j, lead == percent); size > 0 {
+					p, j = p+width, j+size
+					continue
+				}
+			}
+		}
+		if !n.is(b[p], j) {
+			return 0, false
+		}
+		p, j = p+1, j+1
+	}
+	return p, false
+}
+
+// mayGoOn reports whether the escape at b[p], which b ends inside of, may stand
+// for the needle's character j, or be none and stand there as it is.
+func (n *needle) mayGoOn(b []byte, p, j, depth int) bool {
+	for _, c := range []byte(n.cases(n.text[j])) {
+		if mayStandFor(b, p, depth, c) {
+			return true
+		}
+	}
+	return n.is(b[p], j)
+}
+
+// accept returns how many bytes of the needle from j on the character r is. A
+// percent-encoding stands for a byte; the other escapes stand for a character,
+// and for a byte where they come from a program that takes its bytes for such.
+func (n *needle) accept(r rune, j int, octet bool) int {
+	if r >= utf8.RuneSelf && !octet {
+		var char [utf8.UTFMax]byte
+		size := utf8.EncodeRune(char[:], r)
+		if bytes.HasPrefix(n.text[j:], char[:size]) {
+			return size
+		}
+	}
+	if r < 0x100 && n.is(byte(r), j) {
+		return 1
+	}
+	return 0
+}
