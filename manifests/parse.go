@@ -91,11 +91,14 @@ func (r *reader) manifest(n *yaml.Node) *Manifest {
 		"action_id", "version", "description", "tags", "risk_level", "provider_module_digest", "provider_source",
 		"required_imports", "template", "io", "egress", "secrets", "resource_limits", "declared_side_effects", "policy_args",
 	}
-	accepted := keys
-	for _, f := range append(foreign, restricting...) {
-		accepted = append(accepted, f.key)
+	var also []string
+	for _, f := range slices.Concat(foreign, restricting) {
+		also = append(also, f.key)
 	}
-	o := r.object(n, "", accepted...)
+	o := r.objectAlso(n, "", keys, also)
+	if !o.ok {
+		return &Manifest{}
+	}
 	m := &Manifest{
 		File:                r.file,
 		Line:                n.Line,
@@ -127,14 +130,10 @@ func (r *reader) manifest(n *yaml.Node) *Manifest {
 }
 
 func (r *reader) actionID(o object) string {
-	id := o.text("action_id")
-	switch {
-	case !o.has("action_id"):
+	if !o.has("action_id") {
 		r.errorf(o.node, "write action_id: and a name of A-Z a-z 0-9 _ -", "action_id is missing")
-	case id != "" && !actionIDForm.MatchString(id):
-		r.errorf(o.values["action_id"], "write 1 to 128 of A-Z a-z 0-9 _ -", "action_id: %q is not a name", id)
 	}
-	return id
+	return o.match("action_id", actionIDForm, "write 1 to 128 of A-Z a-z 0-9 _ -")
 }
 
 func (r *reader) provider(o object, m *Manifest) {

@@ -3,7 +3,9 @@ package manifests
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // PathPattern is a path with wildcards: "*" stands for any characters within
@@ -78,7 +80,8 @@ func checkPathChars(s string) error {
 		case c == '\\':
 			return errors.New("a backslash never reaches a rule: the wire refuses it")
 		case !isUnreserved(c) && strings.IndexByte("!$&'()*+,;=:@/", c) < 0:
-			return fmt.Errorf("%q is written %%%02X in a path", c, c)
+			_, n := utf8.DecodeRuneInString(s[i:])
+			return fmt.Errorf("%q is written %s in a path", s[i:i+n], url.PathEscape(s[i:i+n]))
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 var (
@@ -22,17 +24,21 @@ const (
 
 func (r *reader) secrets(parent object, e *Egress) []Secret {
 	var found []Secret
+	var nodes []*yaml.Node
 	names, envs := map[string]int{}, map[string]int{}
 	for _, it := range parent.list("secrets") {
 		o := r.object(it.node, it.path, "name", "required", "env", "placeholder", "inject")
+		if !o.ok {
+			continue
+		}
 		s := Secret{Name: r.secretName(o), Required: o.flag("required"), Placeholder: r.placeholder(o)}
 		s.Env = r.env(o, s.Name)
 		once(r, o, "name", s.Name, names)
 		once(r, o, "env", s.Env, envs)
 		s.Inject = r.inject(o, &s, e)
-		found = append(found, s)
+		found, nodes = append(found, s), append(nodes, it.node)
 	}
-	r.shadowed(parent, found)
+	r.shadowed(found, nodes)
 	return found
 }
 
@@ -45,15 +51,10 @@ func once(r *reader, o object, key, value string, seen map[string]int) {
 }
 
 func (r *reader) secretName(o object) string {
-	name := o.text("name")
-	switch {
-	case !o.has("name"):
+	if !o.has("name") {
 		r.errorf(o.node, "write name: and the key of the secrets file", "%s.name is missing", o.path)
-	case !secretNameForm.MatchString(name):
-		r.errorf(o.values["name"], "write a letter or _ and then up to 127 of A-Z a-z 0-9 _ . -", "%s: %q is not a name", o.at("name"), name)
-		return ""
 	}
-	return name
+	return o.match("name", secretNameForm, "write a letter or _ and then up to 127 of A-Z a-z 0-9 _ . -")
 }
 
 func (r *reader) env(o object, name string) string {
@@ -118,16 +119,16 @@ func (r *reader) inject(o object, s *Secret, e *Egress) []Binding {
 	}
 	switch {
 	case s.Required:
-		r.errorf(o.near("inject"), hint, "%s: secret %s is required and no binding can place it: %s", o.path, s.Name, why)
+		r.errorf(o.near("inject"), hint, "secret %s is required and no binding can place it: %s", s.Name, why)
 	default:
-		r.notef(o.near("inject"), hint, "%s: secret %s is never sent: %s", o.path, s.Name, why)
+		r.notef(o.near("inject"), hint, "secret %s is never sent: %s", s.Name, why)
 	}
 	return nil
 }
 
 // shadowed reports required secrets that are never sent because every one of
 // their bindings writes where an earlier required secret always writes first.
-func (r *reader) shadowed(parent object, secrets []Secret) {
+func (r *reader) shadowed(secrets []Secret, nodes []*yaml.Node) {
 	for i := range secrets {
 		s := &secrets[i]
 		if !s.Required || len(s.Inject) == 0 {
@@ -140,8 +141,8 @@ func (r *reader) shadowed(parent object, secrets []Secret) {
 			}
 		}
 		if by != "" {
-			r.errorf(parent.values["secrets"].Content[i], "write an inject with the header that the service wants",
-				"secrets[%d]: secret %s is required and no binding can place it: %s is written to the same place first", i, s.Name, by)
+			r.errorf(nodes[i], "write an inject with the header that the service wants",
+				"secret %s is required and no binding can place it: %s is written to the same place first", s.Name, by)
 		}
 	}
 }

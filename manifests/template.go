@@ -26,6 +26,9 @@ func (r *reader) template(parent object, m *Manifest) *Template {
 		r.errorf(parent.values["template"], "write provider_module_digest: "+BuiltinHTTPAPI, "template is sent by %s only", BuiltinHTTPAPI)
 	}
 	o := parent.child("template", "method", "url_template", "headers", "body_template")
+	if !o.ok {
+		return nil
+	}
 	t := &Template{URLTemplate: o.text("url_template"), Method: strings.ToUpper(o.text("method"))}
 	r.templateMethod(o, t.Method, &m.Egress)
 	r.templateURL(o, t.URLTemplate, &m.Egress)
@@ -59,7 +62,8 @@ func (r *reader) templateURL(o object, url string, e *Egress) {
 		r.errorf(n, `write url_template: "https://…"`, "template.url_template is missing")
 		return
 	}
-	if rest := variable.ReplaceAllString(url, ""); strings.Contains(rest, "{{") || strings.Contains(rest, "}}") {
+	fixed := variable.ReplaceAllString(url, "")
+	if strings.Contains(fixed, "{{") || strings.Contains(fixed, "}}") {
 		r.errorf(n, "write {{name}}", "template.url_template: braces that hold no variable")
 		return
 	}
@@ -67,7 +71,7 @@ func (r *reader) templateURL(o object, url string, e *Egress) {
 		return // the whole of it is an argument; the wire checks it
 	}
 	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(url, "\\ \t\r\n") {
+	if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(fixed, "\\ \t\r\n") {
 		r.errorf(n, `write url_template: "https://…"`, "template.url_template: %q is not an https URL", url)
 		return
 	}
@@ -151,7 +155,8 @@ func (r *reader) templateHeaders(o object, schema map[string]any) map[string]str
 			continue
 		case hasControl(value):
 			r.errorf(n.Content[i+1], "write one line", "%s: a control character cannot stand in a header", path)
-		case headers[name] != "":
+		}
+		if _, twice := headers[name]; twice {
 			r.errorf(key, "keep one", "%s: header %s stands twice", path, name)
 		}
 		r.variables(n.Content[i+1], path, value, schema)

@@ -1,9 +1,10 @@
 package manifests
 
 import (
+	"errors"
 	"fmt"
-	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,25 +41,28 @@ type object struct {
 	path   string // "egress", "secrets[0].inject[1]"; "" at the top
 	node   *yaml.Node
 	values map[string]*yaml.Node // without those that are null
+	ok     bool                  // it is a mapping
 }
 
 // object checks that n is a mapping with none but these keys, each once. What
 // is wrong is reported; the keys that are right can be read nevertheless.
 func (r *reader) object(n *yaml.Node, path string, keys ...string) object {
+	return r.objectAlso(n, path, keys, nil)
+}
+
+// objectAlso is object that takes some keys which it does not advertise.
+func (r *reader) objectAlso(n *yaml.Node, path string, keys, also []string) object {
 	o := object{reader: r, path: path, node: n, values: map[string]*yaml.Node{}}
-	if n == nil || !r.kind(n, yaml.MappingNode, o.where()) {
+	if o.ok = n != nil && r.kind(n, yaml.MappingNode, o.where()); !o.ok {
 		return o
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		line, twice := seen[key.Value]
-		known := false
-		for _, k := range keys {
-			known = known || k == key.Value
-		}
+		known := key.Kind == yaml.ScalarNode && (slices.Contains(keys, key.Value) || slices.Contains(also, key.Value))
 		switch {
-		case key.Kind != yaml.ScalarNode || !known:
+		case !known:
 			r.errorf(key, suggestKey(key.Value, keys), "%s: unknown key %q", o.where(), key.Value)
 		case twice:
 			r.errorf(key, fmt.Sprintf("it stands on line %d already: keep one", line), "%s: key %q stands twice", o.where(), key.Value)
@@ -132,6 +136,20 @@ func (o object) text(key string) string {
 	return s
 }
 
+// match returns the string at key if it has the form; "" if not, or absent.
+func (o object) match(key string, form *regexp.Regexp, hint string) string {
+	n := o.values[key]
+	if n == nil {
+		return ""
+	}
+	s, ok := o.scalarText(n, o.at(key))
+	if ok && !form.MatchString(s) {
+		o.errorf(n, hint, "%s: %q is not a name", o.at(key), s)
+		return ""
+	}
+	return s
+}
+
 // oneOf returns the string at key, which must be one of choices; def where it
 // is absent or wrong.
 func (o object) oneOf(key, def string, choices ...string) string {
@@ -142,10 +160,8 @@ func (o object) oneOf(key, def string, choices ...string) string {
 	if !ok {
 		return def
 	}
-	for _, c := range choices {
-		if s == c {
-			return s
-		}
+	if slices.Contains(choices, s) {
+		return s
 	}
 	hint := "write one of " + strings.Join(choices, ", ")
 	if near := nearest(s, choices); near != "" {
@@ -174,9 +190,9 @@ func (o object) number(key string, def, least, most int64) int64 {
 	if n == nil || !o.kind(n, yaml.ScalarNode, o.at(key)) {
 		return def
 	}
-	v, err := strconv.ParseInt(n.Value, 10, 64)
+	v, err := strconv.ParseInt(n.Value, 0, 64) // as YAML does
 	switch {
-	case n.ShortTag() != "!!int":
+	case n.ShortTag() != "!!int" && !errors.Is(err, strconv.ErrRange):
 		o.errorf(n, "", "%s: want a whole number, got %s", o.at(key), kindOf(n))
 	case err != nil || v < least || v > most:
 		o.errorf(n, fmt.Sprintf("write a number from %d to %d", least, most), "%s: %s is out of range", o.at(key), n.Value)
@@ -275,76 +291,21 @@ func kindOf(n *yaml.Node) string {
 	return n.ShortTag()
 }
 
-// json returns the value of n as encoding/json would, but for whole numbers,
-// which are int64. It fails on what JSON has no word for.
-func (r *reader) json(n *yaml.Node, path string) (any, bool) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return r.jsonObject(n, path)
-	case yaml.SequenceNode:
-		list, ok := make([]any, len(n.Content)), true
-		for i, c := range n.Content {
-			v, fine := r.json(c, fmt.Sprintf("%s[%d]", path, i))
-			list[i], ok = v, ok && fine
-		}
-		return list, ok
-	case yaml.ScalarNode:
-		return r.jsonScalar(n, path)
-	}
-	return nil, r.kind(n, yaml.ScalarNode, path)
-}
-
-func (r *reader) jsonObject(n *yaml.Node, path string) (any, bool) {
-	m, ok := make(map[string]any, len(n.Content)/2), true
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		name, fine := r.scalarText(key, path)
-		if _, twice := m[name]; fine && twice {
-			r.errorf(key, "keep one", "%s: key %q stands twice", path, name)
-			fine = false
-		}
-		if !fine {
-			ok = false
-			continue
-		}
-		m[name], fine = r.json(n.Content[i+1], path+"."+name)
-		ok = ok && fine
-	}
-	return m, ok
-}
-
-func (r *reader) jsonScalar(n *yaml.Node, path string) (any, bool) {
-	switch n.ShortTag() {
-	case "!!str", "!!timestamp":
-		return n.Value, true
-	case "!!null":
-		return nil, true
-	}
-	var v any
-	if err := n.Decode(&v); err == nil {
-		switch v := v.(type) {
-		case bool:
-			return v, true
-		case int:
-			return int64(v), true
-		case float64:
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				return v, true
-			}
-		}
-	}
-	r.errorf(n, fmt.Sprintf("put it in quotes if it is text: %q", n.Value), "%s: %s is not a JSON value", path, n.Value)
-	return nil, false
-}
-
-var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
+var (
+	yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
+	// yamlLineBefore are the errors whose line yaml.v3 counts from 0.
+	yamlLineBefore = regexp.MustCompile(`did not find expected (<document start>|node content|'-' indicator|key|',' or )`)
+)
 
 // syntax turns an error of the YAML parser into a problem with its line.
 func (r *reader) syntax(err error) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	p := Problem{File: r.file, Message: "not YAML: " + yamlErrorLine.ReplaceAllString(message, "")}
+	p := Problem{File: r.file, Line: 1, Message: "not YAML: " + yamlErrorLine.ReplaceAllString(message, "")}
 	if m := yamlErrorLine.FindStringSubmatch(message); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
+		if yamlLineBefore.MatchString(message) {
+			p.Line++
+		}
 	}
 	r.problems = append(r.problems, p)
 }

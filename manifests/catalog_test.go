@@ -1,0 +1,224 @@
+package manifests
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// write makes a folder with the files and returns it.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func ids(c *Catalog) string {
+	var ids []string
+	for _, m := range c.All() {
+		ids = append(ids, m.ActionID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestTheBundledCatalogueHasNoProblem(t *testing.T) {
+	c, problems := Load(LoadOptions{Bundled: true})
+	wantProblems(t, problems)
+	if got, want := ids(c), "anthropic github github_create_issue github_get_repo openai"; got != want {
+		t.Errorf("bundled are %s, want %s", got, want)
+	}
+	for _, m := range c.All() {
+		if m.File != "bundled:"+m.ActionID+".yaml" || m.Line == 0 {
+			t.Errorf("%s is in %s:%d", m.ActionID, m.File, m.Line)
+		}
+		if m.Description == "" || m.Version == "" || len(m.Tags) == 0 || len(m.DeclaredSideEffects) == 0 {
+			t.Errorf("%s does not say what it is", m.ActionID)
+		}
+	}
+}
+
+// Where each bundled action sends its secret, as the services document it.
+func TestBundledActionsAuthenticateAsTheServiceSays(t *testing.T) {
+	c, _ := Load(LoadOptions{Bundled: true})
+	for _, want := range []struct{ action, secret, host, path, how string }{
+		{"github", "GITHUB_TOKEN", "api.github.com", "/graphql", "bearer"},
+		{"github", "GITHUB_TOKEN", "uploads.github.com", "/repos/o/r/releases/1/assets", "bearer"},
+		{"github", "GITHUB_TOKEN", "raw.githubusercontent.com", "/o/r/main/f", "bearer"},
+		{"github", "GITHUB_TOKEN", "github.com", "/o/r.git/info/refs", "basic x-access-token"},
+		{"github", "GITHUB_TOKEN", "github.com", "/o/r.git/git-upload-pack", "basic x-access-token"},
+		{"github", "GITHUB_TOKEN", "github.com", "/o/r.git/git-receive-pack", "basic x-access-token"},
+		{"github", "GITHUB_TOKEN", "github.com", "/o/r.git/info/lfs/objects/batch", "basic x-access-token"},
+		{"github", "GITHUB_TOKEN", "github.com", "/login/oauth/access_token", ""},
+		{"github", "GITHUB_TOKEN", "objects.githubusercontent.com", "/x", ""},
+		{"github_create_issue", "GITHUB_TOKEN", "api.github.com", "/repos/o/r/issues", "bearer"},
+		{"github_get_repo", "GITHUB_TOKEN", "api.github.com", "/repos/o/r", "bearer"},
+		{"openai", "OPENAI_API_KEY", "api.openai.com", "/v1/responses", "bearer"},
+		{"openai", "OPENAI_API_KEY", "eu.api.openai.com", "/v1/chat/completions", "bearer"},
+		{"openai", "OPENAI_API_KEY", "api.openai.com", "/v1/organization/admin_api_keys", ""},
+		{"openai", "OPENAI_API_KEY", "api.openai.com", "/v1/realtime/client_secrets", ""},
+		{"anthropic", "ANTHROPIC_API_KEY", "api.anthropic.com", "/v1/messages", "header X-Api-Key {value}"},
+		{"anthropic", "ANTHROPIC_API_KEY", "api.anthropic.com", "/v1/organizations/api_keys", ""},
+	} {
+		m, ok := c.Get(want.action)
+		if !ok {
+			t.Errorf("no action %s", want.action)
+			continue
+		}
+		if got := placed(m, want.secret, want.host, want.path); got != want.how {
+			t.Errorf("%s sends %s to %s%s as %q, want %q", want.action, want.secret, want.host, want.path, got, want.how)
+		}
+	}
+}
+
+func placed(m *Manifest, secret, host, path string) string {
+	for _, s := range m.Secrets {
+		for _, b := range s.Inject {
+			hosts, paths, except := false, len(b.Paths) == 0, false
+			for _, h := range b.Hosts {
+				hosts = hosts || h.Match(host, 443)
+			}
+			for _, p := range b.Paths {
+				paths = paths || p.Match(path)
+			}
+			for _, p := range b.ExceptPaths {
+				except = except || p.Match(path)
+			}
+			if s.Name == secret && hosts && paths && !except {
+				return strings.Join(strings.Fields(strings.Join([]string{string(b.As), b.Username, b.Header, b.Format}, " ")), " ")
+			}
+		}
+	}
+	return ""
+}
+
+func TestAFileOfTheOperatorWinsOverABundledOne(t *testing.T) {
+	dir := write(t, map[string]string{"mine.yml": "action_id: github\nrisk_level: critical\n"})
+	c, problems := Load(LoadOptions{Dirs: []string{dir}, Bundled: true})
+	wantProblems(t, problems)
+	if m, _ := c.Get("github"); m.RiskLevel != RiskCritical || m.File != filepath.Join(dir, "mine.yml") {
+		t.Errorf("github is %s:%d", m.File, m.Line)
+	}
+	if _, ok := c.Get("openai"); !ok {
+		t.Error("openai is gone")
+	}
+}
+
+func TestABundledActionDoesNotStandInForABrokenFile(t *testing.T) {
+	dir := write(t, map[string]string{"mine.yaml": "action_id: github\negress: {allow: []}\n"})
+	c, problems := Load(LoadOptions{Dirs: []string{dir}, Bundled: true})
+	if !HasErrors(problems) {
+		t.Error("no error")
+	}
+	if m, ok := c.Get("github"); ok {
+		t.Errorf("github is %s:%d", m.File, m.Line)
+	}
+	if _, ok := c.Get("openai"); !ok {
+		t.Error("openai is gone")
+	}
+}
+
+func TestTwoFilesWithOneIDAreAnError(t *testing.T) {
+	one := write(t, map[string]string{"a.yaml": "action_id: x\nversion: a\n", "b.yaml": "action_id: x\nversion: b\n"})
+	two := write(t, map[string]string{"c.yaml": "# x\naction_id: x\nversion: c\n"})
+	c, problems := Load(LoadOptions{Dirs: []string{one, two}})
+	first := filepath.Join(one, "a.yaml")
+	wantProblems(t, problems,
+		filepath.Join(one, "b.yaml")+`:1: action "x" is in `+first+`:1 already; remove one of them, or give it another action_id`,
+		filepath.Join(two, "c.yaml")+`:2: action "x" is in `+first+`:1 already; remove one of them, or give it another action_id`)
+	if m, ok := c.Get("x"); !ok || m.Version != "a" {
+		t.Errorf("x is %+v", m)
+	}
+}
+
+func TestABrokenFileDoesNotTakeTheOthersAlong(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.yaml": "action_id: [\n", "b.yaml": "action_id: b\n", "c.txt": "no", ".hidden.yaml": "no", "below/d.yaml": "no", "e.yaml/f": "",
+	})
+	if err := os.Symlink(filepath.Join(dir, "gone"), filepath.Join(dir, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	c, problems := Load(LoadOptions{Dirs: []string{dir, filepath.Join(dir, "missing")}})
+	wantProblems(t, problems,
+		filepath.Join(dir, "a.yaml")+":2: not YAML: did not find expected node content",
+		filepath.Join(dir, "link.yaml")+": cannot read: no such file or directory",
+		filepath.Join(dir, "missing")+": cannot read the folder: no such file or directory; create it, or remove it from manifests.dirs")
+	if ids(c) != "b" {
+		t.Errorf("catalogue is %s", ids(c))
+	}
+}
+
+func TestAWrongIDGetsASuggestion(t *testing.T) {
+	c, _ := Load(LoadOptions{Bundled: true})
+	for id, want := range map[string]string{
+		"gihub": "github", "github-create-issue": "github_create_issue", "OpenAI": "openai", "kubernetes": "", strings.Repeat("x", 1000): "",
+	} {
+		if got := c.Suggest(id); got != want {
+			t.Errorf("for %s: %q, want %q", id, got, want)
+		}
+	}
+	if _, ok := c.Get("nothing"); ok {
+		t.Error("nothing is there")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(full))
+	for _, m := range mistakes {
+		f.Add([]byte("action_id: a\n" + m.text))
+	}
+	found, _ := bundled.ReadDir("catalog")
+	for _, e := range found {
+		data, err := bundled.ReadFile("catalog/" + e.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ms, problems := Parse("f.yaml", data)
+		if len(ms) == 0 && !HasErrors(problems) {
+			t.Error("nothing and no error")
+		}
+		for _, p := range problems {
+			if p.Message == "" || strings.ContainsAny(p.Message, "\n") {
+				t.Errorf("message %q", p.Message)
+			}
+		}
+		for _, m := range ms {
+			checkInvariants(t, m)
+		}
+	})
+}
+
+// checkInvariants states what the wire relies on.
+func checkInvariants(t *testing.T, m *Manifest) {
+	if !actionIDForm.MatchString(m.ActionID) || m.Line == 0 {
+		t.Errorf("action %q at %d", m.ActionID, m.Line)
+	}
+	if m.Egress.Profile == ProfileNone && len(m.Egress.AllowedDomains) > 0 {
+		t.Error("hosts without egress")
+	}
+	for _, s := range m.Secrets {
+		if !secretNameForm.MatchString(s.Name) || !envForm.MatchString(s.Env) || s.Placeholder == "" || s.Required && len(s.Inject) == 0 {
+			t.Errorf("secret %+v", s)
+		}
+		for _, b := range s.Inject {
+			if len(b.Hosts) == 0 || !covered(b.Hosts, m.Egress.AllowedDomains) {
+				t.Errorf("%s goes to %v, allowed are %v", s.Name, b.Hosts, m.Egress.AllowedDomains)
+			}
+			if b.As == Header && (!isToken(b.Header) || strings.Count(b.Format, "{value}") != 1 || hasControl(b.Format)) {
+				t.Errorf("binding %+v", b)
+			}
+		}
+	}
+}
