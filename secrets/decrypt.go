@@ -107,16 +107,14 @@ func needsKeyFile(doc *document, data []byte) bool {
 // collect makes values of what stands at the top of the tree.
 func collect(tree *node, mem *memory) (map[string]Value, error) {
 	values := make(map[string]Value, len(tree.keys))
-	boxes := make([][]byte, len(tree.keys))
 	seen := make(map[string]bool, len(tree.keys))
 	for i, name := range tree.keys {
 		if seen[name] {
 			return nil, fail(SecretsUnparsable, fmt.Errorf("%q stands in the file twice", name))
 		}
 		seen[name] = true
-		var ok bool
-		if boxes[i], ok = tree.kids[i].value(mem); ok {
-			values[name] = Value{&boxes[i]}
+		if b, ok := tree.kids[i].value(mem); ok {
+			values[name] = newValue(b)
 		}
 	}
 	return values, nil

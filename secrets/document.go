@@ -61,8 +61,7 @@ func (d *Document) Set(name string, v []byte) error {
 	if !slices.Contains(d.names, name) {
 		d.names = append(d.names, name)
 	}
-	b := append(d.mem.alloc(len(v)), v...)
-	d.values[name] = Value{&b}
+	d.values[name] = newValue(append(d.mem.alloc(len(v)), v...))
 	return nil
 }
 

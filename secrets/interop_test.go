@@ -127,3 +127,65 @@ func diff(t *testing.T, who string, got, want map[string]string) {
 		}
 	}
 }
+
+// TestINIGoesThroughSops reads and changes an INI file: what stands before any
+// section is a secret, a section is a map.
+func TestINIGoesThroughSops(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("s.ini", "A = one\n[db]\nuser = alice\npass = x=y\n")
+	want := map[string]string{"A": "one", "db": `{"user":"alice","pass":"x=y"}`}
+	for _, backend := range []string{BackendAuto, BackendSops, BackendEmbedded} {
+		got, err := h.open("s.ini", backend).values(t)
+		if err != nil {
+			t.Fatal(err, detailOf(err))
+		}
+		diff(t, backend, got, want)
+	}
+	h.edit("s.ini", BackendAuto, func(d *Document) error { return d.Set("B", []byte("two")) })
+	h.edit("s.ini", BackendAuto, func(d *Document) error { return d.Remove("A") })
+	got, err := h.open("s.ini", BackendAuto).values(t)
+	if err != nil {
+		t.Fatal(err, detailOf(err))
+	}
+	diff(t, "edited", got, map[string]string{"B": "two", "db": want["db"]})
+}
+
+func TestAutoChoosesByTheFile(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("age.yaml", "A: one\n")
+	text := h.read("age.yaml")
+	h.write("pgp.yaml", text[:strings.Index(text, "    age:")]+"    pgp:\n        - fp: 85D77543\n          enc: x\n"+text[strings.Index(text, "    lastmodified:"):])
+	h.write("groups.yaml", text[:strings.Index(text, "    age:")]+"    key_groups:\n        - age:\n            - recipient: "+h.recipient+"\n              enc: x\n"+text[strings.Index(text, "    lastmodified:"):])
+	h.write("comments.yaml", strings.Replace(text, "unencrypted_suffix: _unencrypted", "encrypted_comment_regex: sops", 1))
+	h.write("plugin.yaml", strings.Replace(text, h.recipient, "age1yubikey1qwerty", 1))
+	for _, test := range []struct{ file, backend, want string }{
+		{"age.yaml", "", BackendEmbedded},
+		{"age.yaml", BackendSops, BackendSops},
+		{"pgp.yaml", "", BackendSops},
+		{"groups.yaml", "", BackendSops},
+		{"comments.yaml", "", BackendSops},
+		{"plugin.yaml", "", BackendSops},
+		{"none.ini", "", BackendSops},
+	} {
+		h.write("none.ini", "x")
+		d, err := h.open(test.file, test.backend).Describe()
+		if err != nil || d.Backend != test.want || d.Why == "" {
+			t.Errorf("%s: %+v, %v", test.file, d, err)
+		}
+	}
+	d, err := h.open("age.yaml", "").Describe()
+	if err != nil || !d.Opens || len(d.Age) != 1 || d.Age[0] != h.recipient || d.LastModified.IsZero() || d.Version == "" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := h.openWith(Options{File: h.path("age.yaml")}).Describe(); err != nil || d.Backend != BackendSops {
+		t.Errorf("without a key file: %+v, %v", d, err)
+	}
+	for _, file := range []string{"pgp.yaml", "groups.yaml", "comments.yaml", "plugin.yaml"} {
+		if _, err := h.open(file, BackendEmbedded).values(t); codeOf(err) != DecryptFailed || !strings.Contains(detailOf(err), "auto or sops") {
+			t.Errorf("embedded, %s: %v: %s", file, err, detailOf(err))
+		}
+	}
+	if _, err := h.openWith(Options{File: h.path("pgp.yaml"), KeyFile: h.path("none"), Backend: "auto"}).values(t); codeOf(err) != DecryptFailed {
+		t.Errorf("a file without age recipients asks for a key file: %v", err)
+	}
+}

@@ -12,15 +12,15 @@ import (
 
 // metadata is what a SOPS file says about itself under the key "sops".
 type metadata struct {
-	age           []ageEntry
-	others        []string // entries that only the sops program can use: "kms arn:aws:…"
-	groups        bool     // key groups (Shamir): no single entry opens the file
-	lastModified  time.Time
-	mac           []byte
-	macOnly       bool // the MAC covers the encrypted values only
-	rules         rules
-	commentRules  bool // comments decide what is encrypted
-	metadataNodes *node
+	age          []ageEntry
+	others       []string // entries that only the sops program can use: "kms arn:aws:…"
+	groups       bool     // key groups (Shamir): no single entry opens the file
+	lastModified time.Time
+	mac          []byte
+	macOnly      bool // the MAC covers the encrypted values only
+	rules        rules
+	commentRules bool // comments decide what is encrypted
+	version      string
 }
 
 // ageEntry is the data key, encrypted for one age recipient.
@@ -49,7 +49,7 @@ func parseMetadata(n *node) (metadata, error) {
 	if n.kind != kindMap {
 		return metadata{}, errors.New("sops metadata is not a map")
 	}
-	m := metadata{metadataNodes: n, mac: []byte(n.str("mac"))}
+	m := metadata{mac: []byte(n.str("mac")), version: n.str("version")}
 	var err error
 	if m.lastModified, err = time.Parse(time.RFC3339, n.str("lastmodified")); err != nil {
 		return metadata{}, errors.New("sops metadata: lastmodified is not an RFC 3339 time")

@@ -12,19 +12,20 @@ const (
 	missChanged = "changed" // the file is not the one that was decrypted
 )
 
-// metrics are the counters of one Store.
-type metrics struct {
+// Metrics are the counters of the Stores of one process: a reload opens a
+// second Store, and the counters go on.
+type Metrics struct {
 	hits     prometheus.Counter
 	misses   *prometheus.CounterVec   // reason
 	duration *prometheus.HistogramVec // backend
 	errors   *prometheus.CounterVec   // code
 }
 
-// newMetrics registers the metrics of a Store with reg; nil leaves them
-// unregistered.
-func newMetrics(reg prometheus.Registerer) *metrics {
+// NewMetrics registers the metrics of a process's Stores with reg; nil leaves
+// them unregistered.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	m := &metrics{
+	m := &Metrics{
 		hits: f.NewCounter(prometheus.CounterOpts{
 			Name: "latchgate_secrets_decrypt_cache_hits_total",
 			Help: "Look-ups that were answered from the cache.",

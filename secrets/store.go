@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TTL is how long a decrypted file stays in memory. It is a constant on purpose.
@@ -25,12 +23,12 @@ const (
 
 // Options say where the secrets are and how to get at them.
 type Options struct {
-	File           string                // the SOPS file, absolute; "" means that none is configured
-	KeyFile        string                // the age key file, absolute; "" leaves finding keys to the sops program
-	Backend        string                // "" means BackendAuto
-	DecryptTimeout time.Duration         // of one decryption; 0 means 10 s
-	Registerer     prometheus.Registerer // nil leaves the metrics unregistered
-	Logger         *slog.Logger          // nil discards
+	File           string        // the SOPS file, absolute; "" means that none is configured
+	KeyFile        string        // the age key file, absolute; "" leaves finding keys to the sops program
+	Backend        string        // "" means BackendAuto
+	DecryptTimeout time.Duration // of one decryption; 0 means 10 s
+	Metrics        *Metrics      // nil counts nowhere
+	Logger         *slog.Logger  // nil discards
 }
 
 // Store is the encrypted store. It holds at most one decrypted file, for at most
@@ -38,7 +36,7 @@ type Options struct {
 type Store struct {
 	opts    Options
 	log     *slog.Logger
-	metrics *metrics
+	metrics *Metrics
 
 	current atomic.Pointer[entry] // the cache; written under mu
 
@@ -76,11 +74,14 @@ func Open(o Options) (*Store, error) {
 		o.DecryptTimeout = 10 * time.Second
 	}
 	s := &Store{
-		opts: o, log: o.Logger, metrics: newMetrics(o.Registerer),
+		opts: o, log: o.Logger, metrics: o.Metrics,
 		flights: map[fileID]*flight{}, lastReason: missCold,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics(nil)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil

@@ -14,16 +14,16 @@ const Redacted = "***REDACTED***"
 // [Redacted]); its bytes come out of [Value.Reveal] only. The zero Value is
 // empty.
 //
-// The bytes sit behind a pointer to a slice: printers that reach a struct by
-// reflection and not by its methods (%p, a Value in an unexported field) stop at
-// the pointer.
-type Value struct{ p *[]byte }
+// The bytes sit in a closure, where no printer finds them that goes by reflection
+// and not by methods: a Value in an unexported field under a verb that does not
+// fit, or a dump of a whole structure.
+type Value struct{ reveal func() []byte }
 
 // NewValue returns a Value with a copy of b.
-func NewValue(b []byte) Value {
-	c := append([]byte(nil), b...)
-	return Value{&c}
-}
+func NewValue(b []byte) Value { return newValue(append([]byte(nil), b...)) }
+
+// newValue returns a Value of b itself.
+func newValue(b []byte) Value { return Value{func() []byte { return b }} }
 
 // Reveal returns the bytes themselves, not a copy; they must not be changed. A
 // value that came from a [Set] is valid until the last holder of that Set has
@@ -32,10 +32,10 @@ func (v Value) Reveal() []byte { return v.bytes() }
 
 // bytes is for this package, which must compare and encrypt.
 func (v Value) bytes() []byte {
-	if v.p == nil {
+	if v.reveal == nil {
 		return nil
 	}
-	return *v.p
+	return v.reveal()
 }
 
 // Len returns the length of the value in bytes.
