@@ -12,24 +12,29 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// systemFiles and systemDirs are where crypto/x509 looks (root_linux.go,
-// root_bsd.go), in its order; the first file that exists is used, and the
-// folders where there is none. On macOS /etc/ssl/cert.pem holds the roots
-// that come with the system, without those added to a keychain.
-var (
-	systemFiles = []string{
-		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Arch, NixOS
-		"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora, RHEL 6
-		"/etc/ssl/ca-bundle.pem",                            // openSUSE
-		"/etc/pki/tls/cacert.pem",                           // OpenELEC
-		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // CentOS, RHEL 7
-		"/usr/local/etc/ssl/cert.pem",                       // FreeBSD
-		"/etc/ssl/cert.pem",                                 // Alpine, macOS, OpenBSD
-		"/usr/local/share/certs/ca-root-nss.crt",            // DragonFly
-		"/etc/openssl/certs/ca-certificates.crt",            // NetBSD
+// rootPlaces are where a system keeps its roots: the first file that exists is
+// used, and the folders where there is none.
+type rootPlaces struct{ files, dirs []string }
+
+// systemPlaces are those of crypto/x509 (root_linux.go, root_bsd.go). On macOS
+// /etc/ssl/cert.pem holds the roots that come with the system, without those
+// added to a keychain.
+func systemPlaces() rootPlaces {
+	return rootPlaces{
+		files: []string{
+			"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Arch, NixOS
+			"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora, RHEL 6
+			"/etc/ssl/ca-bundle.pem",                            // openSUSE
+			"/etc/pki/tls/cacert.pem",                           // OpenELEC
+			"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // CentOS, RHEL 7
+			"/usr/local/etc/ssl/cert.pem",                       // FreeBSD
+			"/etc/ssl/cert.pem",                                 // Alpine, macOS, OpenBSD
+			"/usr/local/share/certs/ca-root-nss.crt",            // DragonFly
+			"/etc/openssl/certs/ca-certificates.crt",            // NetBSD
+		},
+		dirs: []string{"/etc/ssl/certs", "/etc/pki/tls/certs"},
 	}
-	systemDirs = []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
-)
+}
 
 // Bundle returns the system's roots and ours as PEM, each once: what a client
 // needs whose setting replaces its roots (SSL_CERT_FILE and its kin). The
@@ -37,7 +42,7 @@ var (
 // a file named there that holds no certificate is an error. A system without
 // any roots gets ours alone, and a warning in the log.
 func (c *CA) Bundle() ([]byte, error) {
-	system, err := systemPEM(os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR"))
+	system, err := c.system.read(os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR"))
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +72,24 @@ func (c *CA) WriteBundle(path string) error {
 	if err != nil {
 		return err
 	}
-	err = renameio.WriteFile(path, bundle, 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
-	if err != nil {
+	if err := writeFile(path, bundle, 0o644); err != nil {
 		return fmt.Errorf("write bundle: %w", err)
 	}
 	return nil
+}
+
+// writeFile replaces path in one step, with mode whatever the umask and the
+// mode of the file that was there.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 // UpstreamRoots returns what an upstream's certificate is verified against: the
@@ -108,9 +126,9 @@ func UpstreamRoots(extraFile string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// systemPEM returns the PEM text of the system's roots. file and dirs are the
+// read returns the PEM text of the system's roots. file and dirs are the
 // operator's SSL_CERT_FILE and SSL_CERT_DIR, "" where not set.
-func systemPEM(file, dirs string) ([]byte, error) {
+func (p rootPlaces) read(file, dirs string) ([]byte, error) {
 	var out []byte
 	if file != "" {
 		data, err := os.ReadFile(file)
@@ -122,13 +140,13 @@ func systemPEM(file, dirs string) ([]byte, error) {
 		}
 		out = data
 	} else {
-		out = firstFile(systemFiles)
+		out = firstFile(p.files)
 	}
 	switch {
 	case dirs != "":
 		return appendFolders(out, filepath.SplitList(dirs))
 	case out == nil:
-		return appendFolders(nil, systemDirs)
+		return appendFolders(nil, p.dirs)
 	}
 	return out, nil
 }

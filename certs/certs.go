@@ -68,6 +68,7 @@ type CA struct {
 	signer  crypto.Signer
 	leafKey *ecdsa.PrivateKey // one a process: a leaf lives a day and never touches the disk
 	leafSKI []byte
+	system  rootPlaces
 
 	clock   func() time.Time
 	log     *slog.Logger
@@ -116,6 +117,7 @@ func Open(dir string, o Options) (*CA, error) {
 		signer:  p.key,
 		leafKey: leafKey,
 		leafSKI: ski,
+		system:  systemPlaces(),
 		clock:   o.Clock,
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer),

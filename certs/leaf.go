@@ -10,11 +10,12 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/latchgate/latchgate/manifests"
 )
 
 const (
@@ -26,10 +27,10 @@ const (
 // ErrHost: the name given to Leaf is not a canonical host.
 var ErrHost = errors.New("not a canonical host name or address")
 
-// Leaf returns a certificate for host, which is canonical: an ASCII DNS name in
-// lower case without a trailing dot, or an IP literal without brackets or zone
-// as netip prints it. It lasts 24 hours and is renewed in the last quarter of
-// its life. The result is shared; the caller does not change it.
+// Leaf returns a certificate for host, which is as manifests.CanonicalHost gives
+// it: a DNS name or an IP literal without brackets. It lasts 24 hours and is
+// renewed in the last quarter of its life. The result is shared; the caller
+// does not change it.
 //
 // Equal hosts that are asked for at the same time are signed once. It returns
 // ErrHost for a name that no certificate can carry, and ErrExpired once the CA
@@ -73,6 +74,9 @@ func (c *CA) mint(host string, now time.Time) (*leaf, error) {
 	if err := validNow(c.root, now); err != nil {
 		return nil, fmt.Errorf("sign leaf: %w", err)
 	}
+	if canonical, err := manifests.CanonicalHost(host); err != nil || canonical != host {
+		return nil, fmt.Errorf("sign leaf for %q: %w", host, ErrHost)
+	}
 	tmpl := &x509.Certificate{
 		NotBefore:             latest(now.Add(-backDate), c.root.NotBefore),
 		NotAfter:              earliest(now.Add(leafLifetime), c.root.NotAfter),
@@ -82,14 +86,9 @@ func (c *CA) mint(host string, now time.Time) (*leaf, error) {
 		SubjectKeyId:          c.leafSKI,
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		if addr.Zone() != "" || addr.Is4In6() || addr.String() != host {
-			return nil, fmt.Errorf("sign leaf for %q: %w", host, ErrHost)
-		}
 		tmpl.IPAddresses = []net.IP{addr.AsSlice()}
-	} else if canonicalName(host) {
-		tmpl.DNSNames = []string{host}
 	} else {
-		return nil, fmt.Errorf("sign leaf for %q: %w", host, ErrHost)
+		tmpl.DNSNames = []string{host}
 	}
 	// A longer name is in the SAN alone, which an empty subject makes critical.
 	if len(host) <= 64 {
@@ -107,26 +106,6 @@ func (c *CA) mint(host string, now time.Time) (*leaf, error) {
 		cert:    &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.leafKey, Leaf: parsed},
 		renewAt: now.Add(tmpl.NotAfter.Sub(now) / 4 * 3),
 	}, nil
-}
-
-// canonicalName says whether host can stand in a DNS SAN as it is. Underscores
-// are not of a host name (RFC 952) but of names that exist.
-func canonicalName(host string) bool {
-	if host == "" || len(host) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			b := label[i]
-			if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '-' && b != '_' {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func earliest(a, b time.Time) time.Time {

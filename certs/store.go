@@ -18,8 +18,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 const (
@@ -212,8 +210,7 @@ func (s store) create() error {
 		{s.rootFile(), "CERTIFICATE", certDER, 0o644},
 	} {
 		data := pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der})
-		err := renameio.WriteFile(f.path, data, f.mode, renameio.WithTempDir(s.dir), renameio.WithStaticPermissions(f.mode))
-		if err != nil {
+		if err := writeFile(f.path, data, f.mode); err != nil {
 			return fmt.Errorf("write certificate authority: %w", err)
 		}
 	}
