@@ -95,7 +95,8 @@ func (m *Module) Execute(ctx context.Context, c Call) (*Result, error) {
 	started := time.Now()
 	c.Limits = c.Limits.withDefaults()
 	e := &execution{call: c}
-	e.memory.limit = uint64(c.Limits.MemoryMB) << 20
+	e.memory.pool, e.memory.limit = &m.runtime.memories, uint64(c.Limits.MemoryMB)<<20
+	defer e.memory.release()
 
 	err := m.run(ctx, e)
 	e.flushStreams()
@@ -120,10 +121,13 @@ func (m *Module) run(ctx context.Context, e *execution) error {
 	defer context.AfterFunc(m.runtime.stop, cancel)()
 
 	code, err := m.invoke(ctx, e)
-	if err != nil || code != 0 {
-		return e.blame(ctx, code, err)
+	if err == nil && code == 0 {
+		// A guest that made it in the last moment has made it.
+		if err = e.checkOutput(); err == nil {
+			return nil
+		}
 	}
-	return e.checkOutput()
+	return e.blame(ctx, code, err)
 }
 
 // invoke instantiates the module, runs its start-up function and execute, and
@@ -133,7 +137,7 @@ func (m *Module) invoke(ctx context.Context, e *execution) (code int32, err erro
 		return 0, &Error{Code: CodeMemory, Message: fmt.Sprintf("the provider needs %d MiB to start and memory_mb is %d", (m.minMemory()+1<<20-1)>>20, e.call.Limits.MemoryMB)}
 	}
 	ctx = context.WithValue(experimental.WithMemoryAllocator(ctx, &e.memory), executionKey{}, e)
-	instance, err := m.runtime.wasm.InstantiateModule(ctx, m.compiled, m.config(ctx, e))
+	instance, err := m.engine.InstantiateModule(ctx, m.compiled, m.config(ctx, e))
 	if err != nil {
 		return 0, err
 	}
@@ -166,13 +170,12 @@ const clockStep = time.Millisecond
 // randomness, a sleep that ends with the execution, output that is captured.
 // No arguments, no environment, no files, no sockets, and nothing to read.
 func (m *Module) config(ctx context.Context, e *execution) wazero.ModuleConfig {
-	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 	if !m.wasi {
 		return config
 	}
 	started := time.Now()
 	return config.
-		WithRandSource(rand.Reader).
 		WithWalltime(func() (int64, int32) {
 			now := time.Now().Truncate(clockStep)
 			return now.Unix(), int32(now.Nanosecond())
@@ -194,10 +197,10 @@ func (m *Module) config(ctx context.Context, e *execution) wazero.ModuleConfig {
 // before what the guest made of it.
 func (e *execution) blame(ctx context.Context, code int32, err error) error {
 	var own *Error
-	if errors.As(err, &own) {
-		return own
-	}
+	errors.As(err, &own)
 	switch {
+	case own != nil && own.Code != CodeOutputInvalid:
+		return own
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &Error{Code: CodeTimeout, Message: "the provider did not finish in time", Err: ctx.Err()}
 	case ctx.Err() != nil:
@@ -206,6 +209,8 @@ func (e *execution) blame(ctx context.Context, code int32, err error) error {
 		return &Error{Code: CodeMemory, Message: fmt.Sprintf("the provider needs more memory than memory_mb allows (%d MiB)", e.call.Limits.MemoryMB)}
 	case e.outputTooLarge:
 		return e.checkOutput()
+	case own != nil:
+		return own
 	case err == nil:
 		return e.guestFailure(code)
 	}

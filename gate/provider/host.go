@@ -80,8 +80,8 @@ func offered(name string) bool {
 
 type executionKey struct{}
 
-func (r *Runtime) hostModuleBuilder() wazero.HostModuleBuilder {
-	b := r.wasm.NewHostModuleBuilder(hostModule)
+// defineHost adds the host functions to a builder.
+func (r *Runtime) defineHost(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
 	i32 := []api.ValueType{api.ValueTypeI32, api.ValueTypeI32, api.ValueTypeI32, api.ValueTypeI32}
 	for _, f := range hostFunctions {
 		b.NewFunctionBuilder().WithGoModuleFunction(

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -98,17 +97,13 @@ func buildRequest(ctx context.Context, head, body []byte) (*http.Request, error)
 	if !httpguts.ValidHeaderFieldName(doc.Method) || doc.Method == http.MethodConnect || doc.Method == http.MethodTrace {
 		return nil, errors.New("the method is not one that can be sent")
 	}
-	u, err := url.Parse(doc.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(doc.URL, "#") {
-		return nil, errors.New("the URL must be absolute, http or https, without user information and fragment")
-	}
 	var payload io.Reader
 	if len(body) > 0 {
 		payload = bytes.NewReader(slices.Clone(body))
 	}
 	req, err := http.NewRequestWithContext(ctx, doc.Method, doc.URL, payload)
-	if err != nil {
-		return nil, errors.New("the request document makes no request")
+	if err != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" || req.URL.User != nil || strings.Contains(doc.URL, "#") {
+		return nil, errors.New("the URL must be absolute, http or https, without user information and fragment")
 	}
 	for _, h := range doc.Headers {
 		name := http.CanonicalHeaderKey(h[0])

@@ -19,7 +19,7 @@ for name in http_api; do
     "$rustc" --edition 2021 --crate-name "$name" --crate-type cdylib \
         --target wasm32-unknown-unknown --deny warnings \
         -C opt-level=3 -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
-        -C link-arg=-zstack-size=131072 \
+        -C link-arg=-zstack-size=32768 \
         --remap-path-prefix "$PWD=/guests" \
         -o "$out/$name.wasm" "$name/lib.rs"
 done

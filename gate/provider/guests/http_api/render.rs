@@ -52,7 +52,7 @@ pub fn request(template: &Value, args: &Value) -> Result<Request, Fail> {
     let url = template.get("url_template").and_then(Value::as_str);
     let url = url.ok_or_else(|| Fail::template("the template has no url_template"))?;
     let mut request = Request {
-        method: template.get("method").and_then(Value::as_str).unwrap_or("GET").to_ascii_uppercase(),
+        method: template.get("method").and_then(Value::as_str).filter(|m| !m.is_empty()).unwrap_or("GET").to_ascii_uppercase(),
         url: url::render(url, args)?,
         headers: headers(template.get("headers"), args)?,
         body: Vec::new(),

@@ -1,0 +1,71 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkExecuteHTTPAPI is what an execution through builtin:http_api adds to
+// the bare request: a warm module, an answer that is there at once. cpu-µs/op
+// is the process's own time, which a busy machine changes least.
+func BenchmarkExecuteHTTPAPI(b *testing.B) {
+	m := httpAPIModule(b)
+	input, err := BuildInput("github_create_issue",
+		json.RawMessage(`{"owner":"octo","repo":"hello world","title":"It \"breaks\"","body":"Steps:\n1. open it\n2. see","labels":["bug","p1"]}`),
+		&Template{
+			Method:  "POST",
+			URL:     "https://api.github.com/repos/{{owner}}/{{repo}}/issues",
+			Headers: map[string]string{"Accept": "application/vnd.github+json"},
+			Body:    map[string]any{"title": "{{title}}", "body": "{{body}}", "labels": "{{labels}}", "milestone": "{{milestone}}"},
+		})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := `{"number":1,"url":"https://api.github.com/repos/octo/hello/issues/1","body":"` + strings.Repeat("lorem ipsum ", 80) + `"}`
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Etag": {`"abc"`}, "X-Ratelimit-Remaining": {"4999"}, "Date": {"Mon, 23 Nov 2026 10:00:00 GMT"}}
+	call := Call{Input: input, Limits: Limits{MaxIOCalls: 1}, HTTP: func(context.Context, *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 201, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}}
+	execute := func(b *testing.B) {
+		if _, err := m.Execute(context.Background(), call); err != nil {
+			b.Error(err)
+		}
+	}
+	b.Run("callers=1", func(b *testing.B) {
+		b.ReportAllocs()
+		defer reportCPU(b)()
+		for b.Loop() {
+			execute(b)
+		}
+	})
+	b.Run("callers=16", func(b *testing.B) {
+		b.ReportAllocs()
+		defer reportCPU(b)()
+		b.SetParallelism(8) // times two processors
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				execute(b)
+			}
+		})
+	})
+}
+
+// reportCPU measures from here to the call of what it returns.
+func reportCPU(b *testing.B) func() {
+	spent := func() time.Duration {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := spent()
+	return func() { b.ReportMetric(float64((spent()-before).Microseconds())/float64(b.N), "cpu-µs/op") }
+}
