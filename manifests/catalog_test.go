@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/latchgate/latchgate/secrets"
 )
 
 // write makes a folder with the files and returns it.
@@ -209,7 +211,7 @@ func checkInvariants(t *testing.T, m *Manifest) {
 		t.Error("hosts without egress")
 	}
 	for _, s := range m.Secrets {
-		if !secretNameForm.MatchString(s.Name) || !envForm.MatchString(s.Env) || s.Placeholder == "" || s.Required && len(s.Inject) == 0 {
+		if !secrets.ValidName(s.Name) || !envForm.MatchString(s.Env) || s.Placeholder == "" || s.Required && len(s.Inject) == 0 {
 			t.Errorf("secret %+v", s)
 		}
 		for _, b := range s.Inject {

@@ -133,14 +133,14 @@ func (r *reader) actionID(o object) string {
 	if !o.has("action_id") {
 		r.errorf(o.node, "write action_id: and a name of A-Z a-z 0-9 _ -", "action_id is missing")
 	}
-	return o.match("action_id", actionIDForm, "write 1 to 128 of A-Z a-z 0-9 _ -")
+	return o.match("action_id", actionIDForm.MatchString, "write 1 to 128 of A-Z a-z 0-9 _ -")
 }
 
 func (r *reader) provider(o object, m *Manifest) {
 	digest, source := o.text("provider_module_digest"), o.text("provider_source")
 	lower := strings.ToLower(digest)
 	switch {
-	case !o.has("provider_module_digest"):
+	case digest == "":
 		if o.has("provider_source") {
 			r.errorf(o.values["provider_source"], "write its provider_module_digest: sha256:<64 hex digits>", "provider_source has no digest to be checked against")
 		}
@@ -162,7 +162,7 @@ func (r *reader) provider(o object, m *Manifest) {
 			r.errorf(o.values["provider_source"], "write an absolute path", "provider_source: %v", err)
 		}
 		m.ProviderSource = abs
-	case digest != "":
+	default:
 		r.errorf(o.values["provider_module_digest"], "write "+BuiltinHTTPAPI+" or sha256:<64 hex digits>",
 			"provider_module_digest: %q is not a provider", digest)
 	}

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/latchgate/latchgate/secrets"
 )
 
 var (
-	secretNameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
 	envForm        = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	envForbidden   = regexp.MustCompile(`[^A-Za-z0-9_]`)
 	randomPart     = regexp.MustCompile(`\{random:([0-9]{1,3})\}`)
 	placeholderFix = regexp.MustCompile(`^[A-Za-z0-9._~:@/+=-]*$`)
 )
@@ -54,20 +56,30 @@ func (r *reader) secretName(o object) string {
 	if !o.has("name") {
 		r.errorf(o.node, "write name: and the key of the secrets file", "%s.name is missing", o.path)
 	}
-	return o.match("name", secretNameForm, "write a letter or _ and then up to 127 of A-Z a-z 0-9 _ . -")
+	return o.match("name", secrets.ValidName, "write a letter or _ and then up to 127 of A-Z a-z 0-9 _ . -")
 }
 
 func (r *reader) env(o object, name string) string {
-	env := o.text("env")
-	if env == "" {
-		env = name
+	env, ok := name, name != ""
+	if o.has("env") {
+		env, ok = r.scalarText(o.values["env"], o.at("env"))
 	}
-	if env != "" && !envForm.MatchString(env) {
-		suggested := regexp.MustCompile(`[^A-Za-z0-9_]`).ReplaceAllString(env, "_")
-		r.errorf(o.near("env"), "write env: "+suggested, "%s: %q is not the name of a variable", o.at("env"), env)
+	if ok && !envForm.MatchString(env) {
+		r.errorf(o.near("env"), "write env: "+envLike(env), "%s: %q is not the name of a variable", o.at("env"), env)
 		return ""
 	}
 	return env
+}
+
+// envLike gives a variable's name that resembles s.
+func envLike(s string) string {
+	switch s = envForbidden.ReplaceAllString(s, "_"); {
+	case s == "":
+		return "MY_TOKEN"
+	case '0' <= s[0] && s[0] <= '9':
+		return "_" + s
+	}
+	return s
 }
 
 // placeholder checks the shape: enough random characters, and around them only
@@ -76,9 +88,9 @@ func (r *reader) placeholder(o object) string {
 	if !o.has("placeholder") {
 		return DefaultPlaceholder
 	}
-	shape := o.text("placeholder")
-	if shape == "" {
-		return DefaultPlaceholder // a type error, reported, or an empty string
+	shape, ok := r.scalarText(o.values["placeholder"], o.at("placeholder"))
+	if !ok {
+		return ""
 	}
 	random := 0
 	for _, part := range randomPart.FindAllStringSubmatch(shape, -1) {
@@ -128,15 +140,15 @@ func (r *reader) inject(o object, s *Secret, e *Egress) []Binding {
 
 // shadowed reports required secrets that are never sent because every one of
 // their bindings writes where an earlier required secret always writes first.
-func (r *reader) shadowed(secrets []Secret, nodes []*yaml.Node) {
-	for i := range secrets {
-		s := &secrets[i]
+func (r *reader) shadowed(found []Secret, nodes []*yaml.Node) {
+	for i := range found {
+		s := &found[i]
 		if !s.Required || len(s.Inject) == 0 {
 			continue
 		}
 		by := ""
 		for j := range s.Inject {
-			if by = overwrites(secrets[:i], &s.Inject[j]); by == "" {
+			if by = overwrites(found[:i], &s.Inject[j]); by == "" {
 				break
 			}
 		}

@@ -137,13 +137,13 @@ func (o object) text(key string) string {
 }
 
 // match returns the string at key if it has the form; "" if not, or absent.
-func (o object) match(key string, form *regexp.Regexp, hint string) string {
+func (o object) match(key string, form func(string) bool, hint string) string {
 	n := o.values[key]
 	if n == nil {
 		return ""
 	}
 	s, ok := o.scalarText(n, o.at(key))
-	if ok && !form.MatchString(s) {
+	if ok && !form(s) {
 		o.errorf(n, hint, "%s: %q is not a name", o.at(key), s)
 		return ""
 	}
