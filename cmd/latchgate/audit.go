@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/audit"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "Read and verify the record of what was decided and done", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var (
+		asJSON, follow bool
+		lines          int
+	)
+	tail := &cobra.Command{Use: "tail", Short: "Print the last events, and new ones as they come", Args: cobra.NoArgs,
+		Example: "  latchgate audit tail\n  latchgate audit tail --lines 100 --follow=false --json",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.tailAudit(c, lines, follow, asJSON) }}
+	tail.Flags().BoolVar(&asJSON, "json", false, "print the lines of the record as they are")
+	tail.Flags().BoolVarP(&follow, "follow", "f", true, "wait for new events")
+	tail.Flags().IntVarP(&lines, "lines", "n", 20, "events of the past to print")
+	verify := &cobra.Command{Use: "verify", Short: "Check that no line was changed or removed", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.config(c)
+			if err != nil {
+				return err
+			}
+			n, err := audit.Verify(cfg.Audit.File)
+			if errors.Is(err, audit.ErrHistoryMissing) {
+				fmt.Fprintf(a.out, "%d events, unbroken; older files were archived or removed\n", n)
+				return nil
+			}
+			if err != nil {
+				return withHint(err, "keep the file and find out who wrote to it; what follows that line proves nothing")
+			}
+			fmt.Fprintf(a.out, "%d events, unbroken\n", n)
+			return nil
+		}}
+	c.AddCommand(tail, verify)
+	return c
+}
+
+func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error {
+	cfg, err := a.config(c)
+	if err != nil {
+		return err
+	}
+	if cfg.Audit.File == "" {
+		return withHint(errors.New("audit.file is empty: nothing is recorded"), "set audit.file in latchgate.toml")
+	}
+	show := func(e audit.Entry) error {
+		if asJSON {
+			raw, err := json.Marshal(e)
+			if err == nil {
+				_, err = fmt.Fprintln(a.out, string(raw))
+			}
+			return err
+		}
+		_, err := fmt.Fprintln(a.out, eventLine(e))
+		return err
+	}
+	if follow {
+		for e, err := range audit.Follow(c.Context(), cfg.Audit.File, lines) {
+			if err != nil {
+				return err
+			}
+			if err := show(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	last := make([]audit.Entry, 0, lines)
+	for e, err := range audit.Read(cfg.Audit.File) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+		if last = append(last, e); len(last) > lines {
+			last = last[1:]
+		}
+	}
+	for _, e := range last {
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventLine is an event for people: what is set, in the order of reading.
+func eventLine(e audit.Entry) string {
+	parts := []string{e.Time.Local().Format("15:04:05.000"), string(e.Kind)}
+	add := func(label, v string) {
+		if v != "" {
+			parts = append(parts, label+v)
+		}
+	}
+	add("", e.Run)
+	add("", e.Principal)
+	add("", strings.Join(e.Actions, ","))
+	add("", e.Action)
+	add("", e.Method)
+	add("", e.Host)
+	if e.Status != 0 {
+		add("", fmt.Sprint(e.Status))
+	}
+	add("", e.Code)
+	add("secrets=", strings.Join(e.Secrets, ","))
+	add("- ", e.Reason)
+	return strings.Join(parts, "  ")
+}

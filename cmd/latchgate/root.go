@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/latchgate/latchgate/configs"
+)
+
+// version is set by the linker in a release.
+var version = ""
+
+// app is what every command has at hand.
+type app struct {
+	in         io.Reader
+	out, err   io.Writer
+	configFile string
+	flagKeys   map[string]string // flags that set a configuration key
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "latchgate",
+		Short: "Holds credentials so that agents don't",
+		Long: `latchgate is an HTTP forward proxy that holds credentials so that agents don't:
+a client sends a plain request through it, latchgate puts the credential on the
+wire, and takes it out of the answer if the upstream sends it back.
+
+Start with:
+  latchgate demo                         see it work, offline and without an account
+  latchgate secrets init                 make a key and an encrypted secrets file
+  latchgate secrets set GITHUB_TOKEN     put a credential in
+  latchgate exec --action github -- git clone https://github.com/you/private`,
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.NoArgs,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (default: ./latchgate.toml, then the user's, then /etc/latchgate)")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err, fmt.Sprintf("`%s --help` shows what it takes", c.CommandPath())}
+	})
+	root.AddCommand(a.proxyCommand(), a.execCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
+		a.secretsCommand(), a.caCommand(), a.runsCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
+	wrongUsage(root)
+	return root
+}
+
+// wrongUsage makes an argument error of every command exit with status 2, and
+// an unknown subcommand an error with the nearest one.
+func wrongUsage(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		wrongUsage(sub)
+	}
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if c.HasSubCommands() && len(args) > 0 && !c.DisableFlagParsing {
+			hint := fmt.Sprintf("`%s --help` shows the commands", c.CommandPath())
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), strings.Join(near, "`, `"))
+			}
+			return &usageError{fmt.Errorf("unknown command %q", args[0]), hint}
+		}
+		if check == nil {
+			return nil
+		}
+		if err := check(c, args); err != nil {
+			return &usageError{err, fmt.Sprintf("usage: %s", c.UseLine())}
+		}
+		return nil
+	}
+}
+
+// config loads the configuration with the flags of the command over it.
+func (a *app) config(c *cobra.Command) (*configs.Config, error) {
+	cfg, err := configs.Load(configs.Options{File: a.configFile, Flags: c.Flags(), FlagKeys: a.flagKeys})
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// logger writes to standard error as [log] says. level follows a reload.
+func (a *app) logger(cfg *configs.Config) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.Set(cfg.Log.SlogLevel())
+	o := &slog.HandlerOptions{Level: level}
+	if f, ok := a.err.(*os.File); cfg.Log.Format == "text" || cfg.Log.Format == "auto" && ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(a.err, o)), level
+	}
+	return slog.New(slog.NewJSONHandler(a.err, o)), level
+}
+
+// quietLogger is for commands whose output is not a log: what goes wrong, and
+// no more, unless log.level was set on purpose.
+func (a *app) quietLogger(cfg *configs.Config) *slog.Logger {
+	level := slog.LevelError
+	if cfg.Explicit("log.level") {
+		level = cfg.Log.SlogLevel()
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+}
+
+// buildVersion is the released version, or what the module system knows.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}

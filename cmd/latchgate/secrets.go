@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/manifests"
+	"github.com/latchgate/latchgate/secrets"
+)
+
+func (a *app) secretsCommand() *cobra.Command {
+	c := &cobra.Command{Use: "secrets", Short: "Make and edit the encrypted secrets file", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var fromStdin, asJSON bool
+	var fromFile string
+	set := &cobra.Command{Use: "set NAME [VALUE]", Short: "Set a secret", Args: cobra.RangeArgs(1, 2),
+		Long: `Set a secret. The value comes from a prompt that does not show it, from
+--stdin or from --file, byte for byte; one newline at its end is left out.
+As an argument it would stay in the shell's history.`,
+		Example: `  latchgate secrets set GITHUB_TOKEN
+  gh auth token | latchgate secrets set GITHUB_TOKEN --stdin
+  latchgate secrets set TLS_KEY --file key.pem`,
+		RunE: func(c *cobra.Command, args []string) error { return a.setSecret(c, args, fromStdin, fromFile) }}
+	set.Flags().BoolVar(&fromStdin, "stdin", false, "read the value from standard input")
+	set.Flags().StringVar(&fromFile, "file", "", "read the value from a file")
+	remove := &cobra.Command{Use: "remove NAME", Short: "Remove a secret", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.removeSecret(c, args[0]) }}
+	list := &cobra.Command{Use: "list", Short: "List secrets: set or missing, who wants them, where they go", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.listSecrets(c, asJSON) }}
+	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	imports := &cobra.Command{Use: "import FILE", Short: "Set all secrets of a dotenv or JSON file in one step", Args: cobra.ExactArgs(1),
+		Example: "  latchgate secrets import .env\n  latchgate secrets import tokens.json",
+		RunE:    func(c *cobra.Command, args []string) error { return a.importSecrets(c, args[0]) }}
+	c.AddCommand(a.secretsInitCommand(), set, remove, list, imports)
+	return c
+}
+
+// store opens the secrets of the configuration, for editing.
+func (a *app) store(c *cobra.Command) (*secrets.Store, *configs.Config, error) {
+	cfg, err := a.config(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Secrets.SopsSecretsFile == "" {
+		return nil, nil, withHint(errors.New("no sops_secrets_file is configured"), "run `latchgate secrets init`, or set secrets.sops_secrets_file in latchgate.toml")
+	}
+	s, err := secrets.Open(secrets.Options{File: cfg.Secrets.SopsSecretsFile, KeyFile: cfg.Secrets.SopsKeyFile,
+		Backend: cfg.Secrets.Backend, DecryptTimeout: cfg.Secrets.DecryptTimeout, Logger: a.quietLogger(cfg)})
+	return s, cfg, err
+}
+
+// edit changes the secrets file in one step.
+func (a *app) edit(c *cobra.Command, change func(*secrets.Document) error) error {
+	s, cfg, err := a.store(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	return explainSecrets(s.Edit(c.Context(), change), cfg)
+}
+
+// explainSecrets adds what to do about an error of the store, and for the
+// operator at the terminal its cause.
+func explainSecrets(err error, cfg *configs.Config) error {
+	var e *secrets.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := map[secrets.Code]string{
+		secrets.SopsNotFound:        "install sops 3.8 or newer, or use a file with an age recipient",
+		secrets.KeyFileNotFound:     fmt.Sprintf("looked for %s; run `latchgate secrets init`, or set secrets.sops_key_file in latchgate.toml", cfg.Secrets.SopsKeyFile),
+		secrets.SecretsFileNotFound: fmt.Sprintf("looked for %s; run `latchgate secrets init`, or set secrets.sops_secrets_file in latchgate.toml", cfg.Secrets.SopsSecretsFile),
+		secrets.DecryptFailed:       "is this the key that the file was encrypted for? the file: " + cfg.Secrets.SopsSecretsFile,
+		secrets.SecretsUnparsable:   "the top level of the file must be a map of names to values",
+	}[e.Code]
+	if e.Detail != "" {
+		err = fmt.Errorf("%w (%s)", err, e.Detail)
+	}
+	return withHint(err, hint)
+}
+
+func (a *app) setSecret(c *cobra.Command, args []string, fromStdin bool, fromFile string) error {
+	name := args[0]
+	if !secrets.ValidName(name) {
+		return &usageError{fmt.Errorf("%q can't be the name of a secret", name), "letters, digits, _ . - and not a digit first; at most 128 characters"}
+	}
+	given := 0
+	for _, is := range []bool{len(args) == 2, fromStdin, fromFile != ""} {
+		if is {
+			given++
+		}
+	}
+	if given > 1 {
+		return &usageError{errors.New("the value is given twice"), "give it as an argument, with --stdin or with --file"}
+	}
+	var value []byte
+	var err error
+	switch {
+	case len(args) == 2:
+		fmt.Fprintln(a.err, "latchgate: warning: a value on the command line stays in the shell's history and shows in `ps`; use the prompt or --stdin")
+		value = []byte(args[1])
+	case fromFile != "":
+		value, err = os.ReadFile(fromFile)
+	case fromStdin:
+		value, err = io.ReadAll(a.in)
+	default:
+		value, err = a.promptSecret(c.Context(), name)
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(value)
+	if len(args) == 1 {
+		value = bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r"))
+	}
+	if err := a.edit(c, func(d *secrets.Document) error { return d.Set(name, value) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "set %s\n", name)
+	return nil
+}
+
+// promptSecret asks on the terminal, without echo.
+func (a *app) promptSecret(ctx context.Context, name string) ([]byte, error) {
+	f, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, &usageError{errors.New("no terminal to ask for the value on"), "pipe it in with --stdin, or name a file with --file"}
+	}
+	state, err := term.GetState(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	// An interrupt must not leave the terminal without echo.
+	stop := context.AfterFunc(ctx, func() { _ = term.Restore(int(f.Fd()), state); fmt.Fprintln(a.err); os.Exit(130) })
+	defer stop()
+	fmt.Fprintf(a.err, "Value of %s: ", name)
+	value, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(a.err)
+	return value, err
+}
+
+func (a *app) removeSecret(c *cobra.Command, name string) error {
+	err := a.edit(c, func(d *secrets.Document) error { return d.Remove(name) })
+	if errors.Is(err, secrets.ErrNoSecret) {
+		return withHint(err, "`latchgate secrets list` shows what is there")
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "removed %s\n", name)
+	return nil
+}
+
+func (a *app) importSecrets(c *cobra.Command, file string) error {
+	raw, err := a.readFile(file)
+	if err != nil {
+		return err
+	}
+	defer clear(raw)
+	values, err := secrets.ParseImport(file, raw)
+	if err != nil {
+		return withHint(fmt.Errorf("%s: %w", file, err), "a JSON object of strings, or lines of NAME=value")
+	}
+	if err := a.edit(c, func(d *secrets.Document) error { return d.Import(values) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), file)
+	return nil
+}
+
+// secretRow is one line of `secrets list`. There is no field for a length.
+type secretRow struct {
+	Name     string   `json:"name"`
+	Set      bool     `json:"set"`
+	Required bool     `json:"required"`
+	Actions  []string `json:"actions"`
+	Hosts    []string `json:"hosts"`
+}
+
+func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
+	s, cfg, err := a.store(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	names, err := s.Names(c.Context())
+	if err != nil {
+		return explainSecrets(err, cfg)
+	}
+	catalog, _ := manifests.Load(manifests.LoadOptions{Dirs: cfg.Manifests.Dirs, Bundled: cfg.Manifests.Bundled})
+	rows := secretRows(names, catalog.All())
+	if asJSON {
+		return printJSON(a.out, rows)
+	}
+	var table [][]string
+	for _, r := range rows {
+		state, need := "missing", "optional"
+		if r.Set {
+			state = "set"
+		}
+		if r.Required {
+			need = "required"
+		}
+		if len(r.Actions) == 0 {
+			need = "nobody declares it"
+		}
+		table = append(table, []string{r.Name, state, need, strings.Join(r.Actions, ","), strings.Join(r.Hosts, ",")})
+	}
+	return printTable(a.out, []string{"SECRET", "STATE", "NEED", "ACTIONS", "HOSTS"}, table)
+}
+
+// secretRows are the secrets that are set, and the missing ones that an action
+// declares, by name.
+func secretRows(set []string, all []*manifests.Manifest) []secretRow {
+	rows := map[string]*secretRow{}
+	row := func(name string) *secretRow {
+		if rows[name] == nil {
+			rows[name] = &secretRow{Name: name, Actions: []string{}, Hosts: []string{}}
+		}
+		return rows[name]
+	}
+	for _, name := range set {
+		row(name).Set = true
+	}
+	for _, m := range all {
+		for _, s := range m.Secrets {
+			r := row(s.Name)
+			r.Required = r.Required || s.Required
+			r.Actions = append(r.Actions, m.ActionID)
+			for _, b := range s.Inject {
+				for _, h := range b.Hosts {
+					if !slices.Contains(r.Hosts, h.String()) {
+						r.Hosts = append(r.Hosts, h.String())
+					}
+				}
+			}
+		}
+	}
+	out := make([]secretRow, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(x, y secretRow) int { return strings.Compare(x.Name, y.Name) })
+	return out
+}

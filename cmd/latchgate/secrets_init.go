@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/secrets"
+)
+
+func (a *app) secretsInitCommand() *cobra.Command {
+	var recipients []string
+	var force bool
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Make an age key, an encrypted secrets file and the settings that name them",
+		Long: `Make an age key, a .sops.yaml and an encrypted secrets file that holds nothing,
+and name both in latchgate.toml. What exists is left as it is, so it can be run
+again. Keep a copy of the key: without it nothing opens the file.`,
+		Example: "  latchgate secrets init\n  latchgate secrets init --recipient age1...",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.initSecrets(c, recipients, force) },
+	}
+	c.Flags().StringSliceVar(&recipients, "recipient", nil, "age public key that can read the file too; repeat for more")
+	c.Flags().BoolVar(&force, "force", false, "begin anew; the key and the file that are there are renamed")
+	return c
+}
+
+func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) error {
+	cfg, err := a.config(c)
+	if err != nil {
+		return err
+	}
+	file, key := cfg.Secrets.SopsSecretsFile, cfg.Secrets.SopsKeyFile
+	if file == "" || key == "" {
+		return withHint(errors.New("sops_secrets_file or sops_key_file is set to nothing"), "take the empty setting out of latchgate.toml and run init again")
+	}
+	made, err := secrets.Init(c.Context(), secrets.InitOptions{File: file, KeyFile: key, Recipients: recipients, Force: force})
+	if err != nil {
+		return explainSecrets(err, cfg)
+	}
+	report := func(created bool, what, path string) {
+		verb := "kept   "
+		if created {
+			verb = "created"
+		}
+		if path != "" {
+			fmt.Fprintf(a.out, "%s  %-14s %s\n", verb, what, path)
+		}
+	}
+	report(made.KeyCreated, "age key", made.KeyFile)
+	report(made.FileCreated, "secrets file", made.File)
+	report(made.ConfigCreated, "sops rules", made.Config)
+	for _, b := range made.Backups {
+		fmt.Fprintf(a.out, "renamed  %-14s %s\n", "old one", b)
+	}
+	settings, changed, err := nameInConfig(cfg)
+	if err != nil {
+		return err
+	}
+	report(changed, "settings", settings)
+	ignored, err := ignoreKey(key)
+	if err != nil {
+		return err
+	}
+	if ignored != "" {
+		report(true, "git ignores", ignored)
+	}
+	for _, n := range made.Notes {
+		fmt.Fprintln(a.out, "note: "+n)
+	}
+	if made.KeyCreated {
+		fmt.Fprintln(a.out, "\nKeep a copy of the key somewhere safe: without it nothing opens the file.")
+	}
+	fmt.Fprintln(a.out, "Next: latchgate secrets set GITHUB_TOKEN")
+	return nil
+}
+
+// nameInConfig writes the two settings into latchgate.toml where they are not
+// there yet.
+func nameInConfig(cfg *configs.Config) (file string, changed bool, err error) {
+	if file = cfg.File(); file == "" {
+		if file, err = filepath.Abs("latchgate.toml"); err != nil {
+			return "", false, err
+		}
+	}
+	want := map[string]string{}
+	for key, path := range map[string]string{"secrets.sops_secrets_file": cfg.Secrets.SopsSecretsFile, "secrets.sops_key_file": cfg.Secrets.SopsKeyFile} {
+		if cfg.Explicit(key) {
+			continue
+		}
+		if rel, err := filepath.Rel(filepath.Dir(file), path); err == nil && !strings.HasPrefix(rel, "..") {
+			path = rel
+		}
+		want[key] = path
+	}
+	if len(want) == 0 {
+		return file, false, nil
+	}
+	return file, true, configs.SetKeys(file, want)
+}
+
+// ignoreKey adds the key's folder to .gitignore where the key is in a git work
+// tree; it returns the file that it changed.
+func ignoreKey(key string) (string, error) {
+	top := filepath.Dir(key)
+	for {
+		if _, err := os.Stat(filepath.Join(top, ".git")); err == nil {
+			break
+		}
+		if top == filepath.Dir(top) {
+			return "", nil
+		}
+		top = filepath.Dir(top)
+	}
+	rel, err := filepath.Rel(top, key)
+	if err != nil {
+		return "", err
+	}
+	line := "/" + filepath.ToSlash(rel)
+	if filepath.Base(filepath.Dir(key)) == ".latchgate" {
+		line = "/" + filepath.ToSlash(filepath.Dir(rel)) + "/"
+	}
+	path := filepath.Join(top, ".gitignore")
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if slices.ContainsFunc(strings.Split(string(old), "\n"), func(l string) bool {
+		l = strings.TrimSpace(l)
+		return l == line || l == strings.TrimPrefix(line, "/") || l == strings.Trim(line, "/")
+	}) {
+		return "", nil
+	}
+	if len(old) > 0 && !strings.HasSuffix(string(old), "\n") {
+		line = "\n" + line
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(line + "\n")
+	return path, errors.Join(err, f.Close())
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/gate"
+)
+
+// session is the gate that `exec` and `run` use: the daemon's where its socket
+// answers, else one in this process.
+type session struct {
+	client *gate.Client // nil: local
+	local  *gate.Gate
+	served chan error
+}
+
+// connect finds the daemon or becomes it, for the length of one command. With
+// door, a local gate listens on a free loopback port.
+func (a *app) connect(c *cobra.Command, cfg *configs.Config, door bool) (*session, error) {
+	client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
+	if err == nil {
+		return &session{client: client}, nil
+	}
+	if !errors.Is(err, gate.ErrNoDaemon) {
+		return nil, err
+	}
+	if door {
+		if cfg, err = configs.Load(configs.Options{File: a.configFile, Environ: append(os.Environ(),
+			"LATCHGATE_PROXY__LISTEN=127.0.0.1:0", "LATCHGATE_PROXY__DEFAULT_ACTIONS=")}); err != nil {
+			return nil, err
+		}
+	}
+	g, err := gate.New(c.Context(), gate.Options{Config: cfg, Log: a.quietLogger(cfg), Version: buildVersion()})
+	if err != nil {
+		return nil, err
+	}
+	s := &session{local: g}
+	if !door {
+		return s, nil
+	}
+	ln, err := g.Listen()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.served = make(chan error, 1)
+	go func() { s.served <- g.Serve(ln) }()
+	return s, nil
+}
+
+// open opens a run that ends when release is called, or with this process.
+func (s *session) open(ctx context.Context, actions []string) (run *gate.OpenedRun, release func(), err error) {
+	if s.client != nil {
+		return s.client.OpenAttached(ctx, gate.DoorExec, actions)
+	}
+	run, err = s.local.Open(ctx, gate.OpenRequest{Principal: gate.PrincipalOf(uint32(os.Getuid())), Door: gate.DoorExec, Actions: actions})
+	if err != nil {
+		return nil, nil, err
+	}
+	return run, func() { s.local.Close(run.ID) }, nil
+}
+
+// execute runs an action through its provider.
+func (s *session) execute(ctx context.Context, action string, args map[string]any) (*gate.Executed, error) {
+	if s.client != nil {
+		return s.client.Execute(ctx, action, args)
+	}
+	return s.local.Execute(ctx, gate.ExecuteRequest{Principal: gate.PrincipalOf(uint32(os.Getuid())), Action: action, Args: args})
+}
+
+// close ends a local gate: the command it served has ended, so nothing is
+// worth waiting for.
+func (s *session) close() error {
+	if s.local == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	err := s.local.Shutdown(ctx)
+	if s.served != nil {
+		<-s.served
+	}
+	return ignoreLate(err)
+}

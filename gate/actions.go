@@ -1,0 +1,93 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/latchgate/latchgate/gate/provider"
+	"github.com/latchgate/latchgate/manifests"
+)
+
+// actions is one immutable snapshot of the catalogue, with what executing an
+// action needs prepared as it is first used. A reload makes a new one.
+type actions struct {
+	*manifests.Catalog
+	byID map[string]*action
+}
+
+type action struct {
+	*manifests.Manifest
+	schemas sync.Once
+	request *jsonschema.Schema
+	result  *jsonschema.Schema
+	schErr  error
+
+	compiling sync.Mutex
+	module    *provider.Module
+}
+
+func newActions(c *manifests.Catalog) *actions {
+	a := &actions{Catalog: c, byID: map[string]*action{}}
+	for _, m := range c.All() {
+		a.byID[m.ActionID] = &action{Manifest: m}
+	}
+	return a
+}
+
+// find returns the action, or the error that says which one was meant.
+func (a *actions) find(id string) (*action, error) {
+	if act, ok := a.byID[id]; ok {
+		return act, nil
+	}
+	e := &Error{Code: CodeActionUnknown, Message: fmt.Sprintf("there is no action %q", id), Action: id, Hint: "`latchgate actions list` shows them all"}
+	if near := a.Suggest(id); near != "" {
+		e.Hint = fmt.Sprintf("did you mean %q? %s", near, e.Hint)
+	}
+	return nil, e
+}
+
+// prepareSchemas compiles the action's JSON Schemas once.
+func (a *action) prepareSchemas() error {
+	a.schemas.Do(func() {
+		if a.IO.RequestSchema != nil {
+			a.request, a.schErr = manifests.CompileSchema(a.IO.RequestSchema)
+		}
+		if a.IO.ResponseSchema != nil && a.schErr == nil {
+			a.result, a.schErr = manifests.CompileSchema(a.IO.ResponseSchema)
+		}
+	})
+	return a.schErr
+}
+
+// loadModule returns the action's compiled provider. A failed attempt is not
+// remembered: a module file that appears later is found.
+func (a *action) loadModule(ctx context.Context, rt *provider.Runtime) (*provider.Module, error) {
+	a.compiling.Lock()
+	defer a.compiling.Unlock()
+	if a.module != nil {
+		return a.module, nil
+	}
+	digest := a.ProviderModuleDigest
+	var wasm []byte
+	if digest != manifests.BuiltinHTTPAPI {
+		var err error
+		if wasm, err = os.ReadFile(a.ProviderSource); err != nil {
+			return nil, &Error{Code: "provider_not_found", Action: a.ActionID, Err: err,
+				Message: fmt.Sprintf("the provider module of %s can't be read", a.ActionID),
+				Hint:    fmt.Sprintf("check provider_source in %s:%d", a.File, a.Line)}
+		}
+	}
+	m, err := rt.Compile(ctx, digest, wasm)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.CheckDeclared(a.RequiredImports); err != nil {
+		return nil, err
+	}
+	a.module = m
+	return m, nil
+}

@@ -1,0 +1,159 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// CoerceArgs makes arguments of key=value words as a shell gives them. A value
+// is text, unless the schema says that the property is a number, boolean,
+// object, array or null: then it is read as JSON. Errors name the key and what
+// the schema wants, never the value.
+func CoerceArgs(schema map[string]any, words []string) (map[string]any, error) {
+	args := map[string]any{}
+	properties, _ := schema["properties"].(map[string]any)
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("argument %d is not key=value", len(args)+1)
+		}
+		property, _ := properties[key].(map[string]any)
+		if textual(property["type"]) {
+			args[key] = value
+			continue
+		}
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			return nil, fmt.Errorf("argument %s must be %v, written as JSON", key, property["type"])
+		}
+		args[key] = v
+	}
+	return args, nil
+}
+
+// textual reports whether a property of that type takes a shell word as it is.
+func textual(schemaType any) bool {
+	switch t := schemaType.(type) {
+	case string:
+		return t == "string"
+	case []any:
+		for _, one := range t {
+			if one == "string" {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// withDefaults fills the properties that args lacks and the schema has a
+// default for, in nested objects too. args is not changed.
+func withDefaults(schema map[string]any, args map[string]any) map[string]any {
+	full := make(map[string]any, len(args))
+	for k, v := range args {
+		full[k] = v
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	for name, p := range properties {
+		property, _ := p.(map[string]any)
+		v, given := full[name]
+		if d, ok := property["default"]; ok && !given {
+			full[name] = d
+			continue
+		}
+		if nested, ok := v.(map[string]any); ok {
+			full[name] = withDefaults(property, nested)
+		}
+	}
+	return full
+}
+
+// checkArgs validates the arguments against the action's schema and size.
+func (a *action) checkArgs(args map[string]any) ([]byte, error) {
+	if err := a.prepareSchemas(); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return nil, &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not JSON", Err: err}
+	}
+	if int64(len(raw)) > a.IO.MaxRequestBytes {
+		return nil, &Error{Code: CodeArgumentsInvalid, Message: fmt.Sprintf("the arguments are larger than %d bytes", a.IO.MaxRequestBytes),
+			Hint: fmt.Sprintf("io.max_request_bytes in %s:%d", a.File, a.Line)}
+	}
+	if problems := schemaProblems(a.request, raw); len(problems) > 0 {
+		return nil, &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not what the action takes: " + strings.Join(problems, "; "),
+			Hint: fmt.Sprintf("`latchgate actions show %s` shows what it takes", a.ActionID)}
+	}
+	return raw, nil
+}
+
+// schemaProblems lists what is wrong with a document: where, and what the
+// schema wants there. The document's own values are left out.
+func schemaProblems(s *jsonschema.Schema, raw []byte) []string {
+	if s == nil {
+		return nil
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(raw)))
+	if err != nil {
+		return []string{"not JSON"}
+	}
+	var invalid *jsonschema.ValidationError
+	if err := s.Validate(doc); errors.As(err, &invalid) {
+		return leaves(invalid, nil)
+	} else if err != nil {
+		return []string{"the schema can't be applied"}
+	}
+	return nil
+}
+
+var english = message.NewPrinter(language.English)
+
+func leaves(e *jsonschema.ValidationError, found []string) []string {
+	if len(e.Causes) == 0 {
+		at := strings.Join(e.InstanceLocation, ".")
+		if at == "" {
+			at = "(top)"
+		}
+		return append(found, at+": "+wanted(e))
+	}
+	for _, c := range e.Causes {
+		found = leaves(c, found)
+	}
+	return found
+}
+
+// wanted says what the schema asks for. Some of the library's texts repeat the
+// value that was given; those are replaced by the name of the keyword.
+func wanted(e *jsonschema.ValidationError) string {
+	path := e.ErrorKind.KeywordPath()
+	keyword := "schema"
+	if len(path) > 0 {
+		keyword = path[len(path)-1]
+	}
+	switch keyword {
+	case "required", "type", "additionalProperties", "minLength", "maxLength", "minItems", "maxItems", "enum", "const", "dependentRequired":
+		return e.ErrorKind.LocalizedString(english)
+	}
+	return "does not satisfy " + keyword
+}
+
+// sizeOf is the size in bytes of an argument as the policy sees it: of text its
+// own, of anything else that of its JSON.
+func sizeOf(v any) int {
+	if s, ok := v.(string); ok {
+		return len(s)
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return 0
+	}
+	return len(raw)
+}

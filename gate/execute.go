@@ -1,0 +1,143 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/gate/provider"
+)
+
+// ExecuteRequest asks for one execution of an action through its provider.
+type ExecuteRequest struct {
+	Principal string
+	Action    string
+	Args      map[string]any
+}
+
+// Executed is what an execution gave.
+type Executed struct {
+	Run      string          `json:"run"`
+	Action   string          `json:"action"`
+	Result   json.RawMessage `json:"result"` // the provider's output document
+	IOCalls  int             `json:"io_calls"`
+	Duration time.Duration   `json:"duration_ns"`
+}
+
+// Execute runs an action: validate the arguments, ask the policy, resolve the
+// secrets, open the run, instantiate the provider, execute, close the run,
+// validate the result. Every failure is an [*Error] with a code of its own.
+func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error) {
+	st := g.state.Load()
+	a, err := st.actions.find(q.Action)
+	if err != nil {
+		return nil, g.refused(OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{q.Action}}, err)
+	}
+	args := withDefaults(a.IO.RequestSchema, q.Args)
+	open := OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{a.ActionID}, Args: args,
+		TTL: a.Limits.Timeout + time.Second, max: int64(a.Limits.MaxIOCalls)}
+	if a.ProviderModuleDigest == "" {
+		return nil, g.refused(open, &Error{Code: CodeNoProvider, Action: a.ActionID,
+			Message: fmt.Sprintf("action %s has no provider: it is for agents, through the proxy", a.ActionID),
+			Hint:    fmt.Sprintf("latchgate exec --action %s -- COMMAND", a.ActionID)})
+	}
+	raw, err := a.checkArgs(args)
+	if err != nil {
+		return nil, g.refused(open, err)
+	}
+	run, err := g.Open(ctx, open)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close(run.ID)
+	done, err := g.execute(ctx, a, run, raw)
+	g.recordExecution(q, a, run, err)
+	if err != nil {
+		e := asError(err, a.ActionID)
+		e.Run = run.ID
+		return nil, e
+	}
+	return done, nil
+}
+
+func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte) (*Executed, error) {
+	if !g.executing.TryRLock() {
+		return nil, &Error{Code: CodeDraining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
+	}
+	defer g.executing.RUnlock()
+	started := time.Now()
+	// The execution ends with its run, whatever ended that.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(run.run.Context(), cancel)()
+	module, err := a.loadModule(ctx, g.providers)
+	if err != nil {
+		return nil, err
+	}
+	var template *provider.Template
+	if t := a.Template; t != nil {
+		template = &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
+	}
+	input, err := provider.BuildInput(a.ActionID, args, template)
+	if err != nil {
+		return nil, err
+	}
+	wire := g.wire.Load()
+	result, err := module.Execute(ctx, provider.Call{
+		Action: a.ActionID, Input: input,
+		Limits: provider.Limits{Timeout: a.Limits.Timeout, MemoryMB: a.Limits.MemoryMB, MaxIOCalls: a.Limits.MaxIOCalls,
+			MaxHostResponseBytes: a.Limits.MaxHostResponseBytes, MaxResponseBytes: a.IO.MaxResponseBytes},
+		HTTP: func(ctx context.Context, r *http.Request) (*http.Response, error) {
+			return wire.Do(run.run, r.WithContext(ctx)), nil
+		},
+		Log: g.guestLog(a, run),
+	})
+	if err != nil {
+		return nil, g.guestFailure(run, err)
+	}
+	if problems := schemaProblems(a.result, result.Output); len(problems) > 0 {
+		return nil, &Error{Code: CodeResultInvalid, Message: "the provider's result is not what the action promises: " + strings.Join(problems, "; ")}
+	}
+	return &Executed{Run: run.ID, Action: a.ActionID, Result: result.Output, IOCalls: result.IOCalls, Duration: time.Since(started)}, nil
+}
+
+// guestLog hands a provider's own lines to the log. No secret can be in them:
+// none ever enters a module.
+func (g *Gate) guestLog(a *action, run *OpenedRun) func(slog.Level, string) {
+	return func(level slog.Level, msg string) {
+		g.log.Log(context.Background(), level, "provider: "+msg, "action", a.ActionID, "run", run.ID)
+	}
+}
+
+// guestFailure is a failed execution as the caller sees it. A failure that the
+// guest reported carries the guest's own error document; where the run itself
+// ended first, that is the reason.
+func (g *Gate) guestFailure(run *OpenedRun, err error) error {
+	if run.run.Context().Err() != nil {
+		return &Error{Code: CodeRunUnknown, Message: "the run ended before its provider did", Err: err}
+	}
+	e := asError(err, "")
+	if p, ok := err.(*provider.Error); ok && len(p.Detail) > 0 {
+		e.Detail = p.Detail
+	}
+	return e
+}
+
+func (g *Gate) recordExecution(q ExecuteRequest, a *action, run *OpenedRun, err error) {
+	e := audit.Event{Time: time.Now(), Kind: audit.Execution, Run: run.ID, Principal: q.Principal, Action: a.ActionID, Duration: time.Since(run.run.Opened)}
+	if err != nil {
+		failure := asError(err, a.ActionID)
+		e.Code = failure.Code
+		cause := failure.Message
+		if failure.Err != nil {
+			cause = failure.Err.Error()
+		}
+		g.log.Warn("execution failed", "run", run.ID, "action", a.ActionID, "code", failure.Code, "cause", cause)
+	}
+	g.audit.Record(e)
+}

@@ -1,0 +1,252 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/manifests"
+	"github.com/latchgate/latchgate/policy"
+	"github.com/latchgate/latchgate/proxy"
+	"github.com/latchgate/latchgate/secrets"
+)
+
+// Doors through which a run is asked for.
+const (
+	DoorExec    = "exec"
+	DoorEnv     = "env"
+	DoorRun     = "run"
+	DoorDefault = "default"
+)
+
+// OpenRequest asks for a run.
+type OpenRequest struct {
+	Principal string
+	Door      string
+	Actions   []string
+	TTL       time.Duration  // 0: the run lives until it is closed
+	Args      map[string]any // of the action, when a provider is to execute it
+	max       int64          // requests that the run may make; 0: no bound
+}
+
+// OpenedRun is a run and what its client needs to use it.
+type OpenedRun struct {
+	ID      string    `json:"run"`
+	Token   string    `json:"token"`
+	Actions []string  `json:"actions"`
+	Expires time.Time `json:"expires,omitzero"` // zero: when it is closed
+	// Proxy is what HTTP_PROXY is set to: the door's URL with the run's
+	// credentials in it.
+	Proxy string `json:"proxy"`
+	// Placeholders holds, for each variable that the actions declare, a
+	// worthless token to put into it: a client that insists on a key gets this.
+	Placeholders map[string]string `json:"placeholders"`
+	// SecretNames are the declared secrets; a variable of such a name is taken
+	// out of a child's environment.
+	SecretNames []string `json:"secret_names"`
+	Trust       Trust    `json:"trust"`
+
+	run *proxy.Run
+}
+
+// Open opens a run of the actions: manifests, policy, secrets, run, in this
+// order. Everything that goes wrong refuses the run with an [*Error].
+func (g *Gate) Open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
+	o, err := g.open(ctx, q)
+	if err != nil {
+		return nil, g.refused(q, err)
+	}
+	return o, nil
+}
+
+func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
+	if len(q.Actions) == 0 {
+		return nil, &Error{Code: CodeBadRequest, Message: "no action was named", Hint: "name at least one with --action; `latchgate actions list` shows them"}
+	}
+	st := g.state.Load()
+	var grants []proxy.Grant
+	for _, id := range q.Actions {
+		if slices.ContainsFunc(grants, func(gr proxy.Grant) bool { return gr.Manifest.ActionID == id }) {
+			continue
+		}
+		a, err := st.actions.find(id)
+		if err != nil {
+			return nil, err
+		}
+		grant, err := g.decide(ctx, q, a.Manifest)
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
+	}
+	view, err := g.resolve(ctx, st.secrets, grants)
+	if err != nil {
+		return nil, err
+	}
+	var deadline time.Time
+	if q.TTL > 0 {
+		deadline = time.Now().Add(q.TTL)
+	}
+	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Deadline: deadline, MaxRequests: q.max})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range run.Actions {
+		g.metrics.open.WithLabelValues(id).Inc()
+	}
+	g.audit.Record(audit.Event{Time: run.Opened, Kind: audit.RunOpened, Run: run.ID, Principal: q.Principal, Actions: run.Actions, Secrets: secretNames(grants)})
+	g.log.Info("run opened", "run", run.ID, "principal", q.Principal, "door", q.Door, "actions", strings.Join(run.Actions, ","))
+	return &OpenedRun{ID: run.ID, Token: token, Actions: run.Actions, Expires: deadline, Proxy: g.proxyURL(run.ID, token),
+		Placeholders: placeholders(grants), SecretNames: secretNames(grants), Trust: g.trust, run: run}, nil
+}
+
+// decide asks the policy about one action of the run.
+func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (proxy.Grant, error) {
+	in := policy.ActionInput{
+		Principal: q.Principal, Door: q.Door, Actions: q.Actions, Action: m.ActionID, Version: m.Version,
+		RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags, ArgSizes: argSizes(q.Args),
+	}
+	for _, h := range m.Egress.AllowedDomains {
+		in.Hosts = append(in.Hosts, h.String())
+	}
+	for _, s := range m.Secrets {
+		in.Secrets = append(in.Secrets, s.Name)
+	}
+	if m.PolicyArgs {
+		in.Args = q.Args
+	}
+	d := g.policy.Action(ctx, in)
+	switch {
+	case d.RequireApproval:
+		return proxy.Grant{}, &Error{Code: CodeApprovalRequired, Action: m.ActionID,
+			Message: fmt.Sprintf("action %s needs approval: %s", m.ActionID, d.Reason),
+			Hint:    fmt.Sprintf("to let it run, put %q into the allow list under [policy.data] in latchgate.toml", m.ActionID)}
+	case !d.Allow:
+		return proxy.Grant{}, &Error{Code: CodePolicyDenied, Action: m.ActionID,
+			Message: fmt.Sprintf("the policy says no to %s: %s", m.ActionID, d.Reason),
+			Hint:    "`[policy]` in latchgate.toml says which policy is in force"}
+	}
+	grant := proxy.Grant{Manifest: m, Secrets: d.ApprovedSecrets}
+	for _, s := range m.Secrets {
+		if s.Required && !slices.Contains(d.ApprovedSecrets, s.Name) {
+			return grant, &Error{Code: CodePolicyDenied, Action: m.ActionID,
+				Message: fmt.Sprintf("the policy does not approve secret %s, which %s requires", s.Name, m.ActionID)}
+		}
+	}
+	grant.Hosts = []manifests.HostPattern{}
+	for _, h := range m.Egress.AllowedDomains {
+		if slices.Contains(d.ApprovedHosts, h.String()) {
+			grant.Hosts = append(grant.Hosts, h)
+		}
+	}
+	if len(grant.Hosts) == len(m.Egress.AllowedDomains) {
+		grant.Hosts = nil // all of them
+	}
+	return grant, nil
+}
+
+// resolve makes the run's view of the secrets and looks once whether all that
+// is required is there: before anything runs.
+func (g *Gate) resolve(ctx context.Context, store *secrets.Store, grants []proxy.Grant) (*secrets.View, error) {
+	var wants []secrets.Want
+	for _, gr := range grants {
+		for _, s := range gr.Manifest.Secrets {
+			if !slices.Contains(gr.Secrets, s.Name) {
+				continue
+			}
+			if i := slices.IndexFunc(wants, func(w secrets.Want) bool { return w.Name == s.Name }); i >= 0 {
+				wants[i].Required = wants[i].Required || s.Required
+				continue
+			}
+			wants = append(wants, secrets.Want{Name: s.Name, Required: s.Required})
+		}
+	}
+	if len(wants) == 0 {
+		return nil, nil
+	}
+	if !store.Configured() && slices.ContainsFunc(wants, func(w secrets.Want) bool { return w.Required }) {
+		g.log.Warn("action has policy-approved secrets but no sops_secrets_file is configured")
+	}
+	view := store.View(wants)
+	set, err := view.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer set.Release()
+	return view, set.RequireAll()
+}
+
+// refused records a run that was not opened, and returns what the caller may
+// see of the reason.
+func (g *Gate) refused(q OpenRequest, err error) *Error {
+	e := asError(err, "")
+	for _, id := range q.Actions {
+		if _, ferr := g.state.Load().actions.find(id); ferr == nil { // else the label would be what a client typed
+			g.metrics.runs.WithLabelValues(id, "refused").Inc()
+		}
+	}
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunRefused, Principal: q.Principal, Actions: q.Actions, Code: e.Code, Reason: e.Message})
+	attrs := []any{"code", e.Code, "principal", q.Principal, "actions", strings.Join(q.Actions, ","), "reason", e.Message}
+	var sec *secrets.Error
+	if errors.As(err, &sec) && sec.Detail != "" {
+		attrs = append(attrs, "detail", sec.Detail)
+	}
+	if e.Err != nil {
+		attrs = append(attrs, "cause", e.Err.Error())
+	}
+	g.log.Warn("run refused", attrs...)
+	return e
+}
+
+// ended is called once for each run that ends, whatever ended it.
+func (g *Gate) ended(r *proxy.Run, cause error) {
+	outcome := "closed"
+	switch {
+	case errors.Is(cause, proxy.ErrRunExpired):
+		outcome = "expired"
+	case errors.Is(cause, proxy.ErrRunRevoked):
+		outcome = "revoked"
+	}
+	open := time.Since(r.Opened)
+	for _, id := range r.Actions {
+		g.metrics.open.WithLabelValues(id).Dec()
+		g.metrics.runs.WithLabelValues(id, outcome).Inc()
+		g.metrics.duration.WithLabelValues(id).Observe(open.Seconds())
+	}
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunClosed, Run: r.ID, Principal: r.Principal, Actions: r.Actions, Reason: outcome, Duration: open})
+	g.log.Info("run closed", "run", r.ID, "outcome", outcome, "requests", r.Requests(), "open", open.Round(time.Millisecond))
+}
+
+// Close ends a run. It reports whether the run was open.
+func (g *Gate) Close(id string) bool { return g.runs.Close(id, proxy.ErrRunClosed) }
+
+// Revoke ends a run that somebody else opened; its tunnels are cut.
+func (g *Gate) Revoke(id string) bool { return g.runs.Close(id, proxy.ErrRunRevoked) }
+
+func secretNames(grants []proxy.Grant) []string {
+	var names []string
+	for _, gr := range grants {
+		for _, s := range gr.Manifest.Secrets {
+			if !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func argSizes(args map[string]any) map[string]int {
+	if len(args) == 0 {
+		return nil
+	}
+	sizes := make(map[string]int, len(args))
+	for name, v := range args {
+		sizes[name] = sizeOf(v)
+	}
+	return sizes
+}

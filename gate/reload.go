@@ -1,0 +1,219 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/manifests"
+)
+
+// Reload puts a new configuration, and the manifests and policy files it
+// names, in force for the runs that are opened from now on; open runs keep
+// what they were opened with, except that the request policy applies to all.
+// What does not parse is reported and leaves the last good one in force.
+// Addresses and folders of the CA and the audit record need a restart; the
+// error says so, and everything else is in force all the same.
+func (g *Gate) Reload(ctx context.Context, next *configs.Config) error {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	err := errors.Join(g.apply(ctx, next)...)
+	result, reason := "ok", ""
+	if err != nil {
+		result, reason = "error", err.Error()
+		g.fault.Store(&reason)
+		g.log.Error("reload: the last good one stays in force where it failed", "err", err)
+	} else {
+		g.fault.Store(nil)
+		g.log.Info("reloaded", "actions", len(g.state.Load().actions.byID))
+	}
+	g.metrics.reloads.WithLabelValues(result).Inc()
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.Reload, Code: result})
+	return err
+}
+
+// ReloadFailed reports a configuration that could not even be read.
+func (g *Gate) ReloadFailed(err error) {
+	reason := err.Error()
+	g.fault.Store(&reason)
+	g.metrics.reloads.WithLabelValues("error").Inc()
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.Reload, Code: "error"})
+	g.log.Error("reload: the last good configuration stays in force", "err", err)
+}
+
+func (g *Gate) apply(ctx context.Context, next *configs.Config) (errs []error) {
+	old := g.state.Load()
+	if err := g.policy.Reload(ctx, g.policyOptions(next)); err != nil {
+		errs = append(errs, fmt.Errorf("policy: %w", err))
+	}
+	if proxyChanged(old.config, next) {
+		if w, err := g.newWire(next); err != nil {
+			errs = append(errs, err)
+		} else {
+			g.retiredWires = append(g.retiredWires, g.wire.Swap(w))
+			g.server.SetWire(w)
+		}
+	}
+	st, err := g.newState(next)
+	if err != nil {
+		return append(errs, err)
+	}
+	keepBroken(st, old)
+	if sameSecrets(old.config, next) && old.secrets.Configured() == st.secrets.Configured() {
+		_ = st.secrets.Close() // nothing was read yet
+		st.secrets = old.secrets
+	} else {
+		g.retiredStores = append(g.retiredStores, old.secrets)
+	}
+	g.state.Store(st)
+	g.providers.Keep(st.digests()...)
+	if g.level != nil {
+		g.level.Set(next.Log.SlogLevel())
+	}
+	for _, p := range st.problems {
+		if p.Severity == manifests.Error {
+			errs = append(errs, errors.New(p.String()))
+		}
+	}
+	if !slices.Equal(old.config.Proxy.DefaultActions, next.Proxy.DefaultActions) || len(next.Proxy.DefaultActions) > 0 {
+		if err := g.openDefaultRun(ctx, next); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return append(errs, needRestart(old.config, next)...)
+}
+
+// keepBroken keeps the last good version of an action whose file no longer
+// parses, so that a slip in an editor takes nothing away.
+func keepBroken(st, old *state) {
+	broken := map[string]bool{}
+	for _, p := range st.problems {
+		if p.Severity == manifests.Error {
+			broken[p.File] = true
+		}
+	}
+	for id, a := range old.actions.byID {
+		if _, ok := st.actions.byID[id]; !ok && broken[a.File] {
+			st.actions.byID[id] = a
+		}
+	}
+}
+
+func (st *state) digests() []string {
+	var ds []string
+	for _, a := range st.actions.byID {
+		if a.ProviderModuleDigest != "" {
+			ds = append(ds, a.ProviderModuleDigest)
+		}
+	}
+	return ds
+}
+
+func proxyChanged(a, b *configs.Config) bool {
+	return a.Proxy.UpstreamCAFile != b.Proxy.UpstreamCAFile || a.Proxy.MaxRequestBytes != b.Proxy.MaxRequestBytes ||
+		!slices.Equal(a.Proxy.AllowPrivate, b.Proxy.AllowPrivate) || !reflect.DeepEqual(a.Proxy.UpstreamProxy.Get(), b.Proxy.UpstreamProxy.Get())
+}
+
+func sameSecrets(a, b *configs.Config) bool { return a.Secrets == b.Secrets }
+
+func needRestart(old, next *configs.Config) (errs []error) {
+	keys := old.ChangedAddresses(next)
+	changed := func(key string, is bool) {
+		if is {
+			keys = append(keys, key)
+		}
+	}
+	changed("proxy.header_timeout", old.Proxy.HeaderTimeout != next.Proxy.HeaderTimeout)
+	changed("proxy.idle_timeout", old.Proxy.IdleTimeout != next.Proxy.IdleTimeout)
+	changed("gate.max_runs", old.Gate.MaxRuns != next.Gate.MaxRuns)
+	changed("ca.dir", old.CA.Dir != next.CA.Dir)
+	changed("audit.file", old.Audit.File != next.Audit.File)
+	for _, k := range keys {
+		errs = append(errs, fmt.Errorf("%s changed: restart latchgate proxy to use it", k))
+	}
+	return errs
+}
+
+// settle is how long the watched files must be quiet before they are read:
+// editors write in several steps.
+const settle = 100 * time.Millisecond
+
+// Watch calls changed, until ctx is done, whenever the configuration file, a
+// manifest or a policy file changed. It watches folders, since editors and
+// Kubernetes replace files rather than write them.
+func (g *Gate) Watch(ctx context.Context, changed func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch files: %w", err)
+	}
+	defer func() { _ = w.Close() }()
+	watched := map[string]bool{}
+	follow := func() {
+		for dir := range g.watchDirs() {
+			if !watched[dir] && w.Add(dir) == nil {
+				watched[dir] = true
+			}
+		}
+	}
+	follow()
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-w.Events:
+			if g.concerns(e) {
+				quiet.Reset(settle)
+			}
+		case err := <-w.Errors:
+			g.log.Warn("watching files", "err", err)
+		case <-quiet.C:
+			changed()
+			follow()
+		}
+	}
+}
+
+// watchDirs are the folders in which a change matters: that of the
+// configuration, and all below those of manifests and policy.
+func (g *Gate) watchDirs() map[string]bool {
+	c, dirs := g.Config(), map[string]bool{}
+	if f := c.File(); f != "" {
+		dirs[filepath.Dir(f)] = true
+	} else {
+		dirs["."] = true // where `secrets init` makes one
+	}
+	for _, root := range slices.Concat(c.Manifests.Dirs, c.Policy.Dirs) {
+		_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs[path] = true
+			}
+			return nil
+		})
+	}
+	return dirs
+}
+
+func (g *Gate) concerns(e fsnotify.Event) bool {
+	if e.Op == fsnotify.Chmod {
+		return false
+	}
+	c := g.Config()
+	if e.Name == c.File() || c.File() == "" && filepath.Base(e.Name) == "latchgate.toml" || strings.HasPrefix(filepath.Base(e.Name), "..") { // "..data" is how Kubernetes swaps a volume
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(c.Manifests.Dirs, c.Policy.Dirs), func(root string) bool {
+		return strings.HasPrefix(e.Name, root+string(filepath.Separator))
+	})
+}

@@ -1,0 +1,28 @@
+//go:build unix
+
+package gate
+
+import (
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+var umask sync.Mutex // the umask belongs to the process
+
+// listenPrivate makes a unix socket that is 0600 from its first moment: a
+// chmod afterwards would leave a gap in which anybody could connect.
+func listenPrivate(path string) (net.Listener, error) {
+	umask.Lock()
+	defer umask.Unlock()
+	old := unix.Umask(0o177)
+	defer unix.Umask(old)
+	return net.Listen("unix", path)
+}
+
+// lockFile takes an exclusive lock, which the kernel drops with the process.
+func lockFile(f *os.File) error {
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+}

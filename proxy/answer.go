@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/latchgate/latchgate/proxy/scrub"
+)
+
+// answer is step 10: it takes the run's secrets out of the upstream's answer,
+// and everything that belongs to the hop or would lead the client around the
+// proxy.
+func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
+	x.status = resp.StatusCode
+	stripHopByHop(resp.Header)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.(*exchangeBody).abandon()
+		return nil, &Denial{Code: Unscannable, Message: "the upstream switched protocols, which was not asked for"}
+	}
+	delete(resp.Header, "Alt-Svc") // it would move the client to QUIC, around the proxy
+	if x.scrub == nil || x.scrub.set == nil {
+		return resp, nil
+	}
+	hit := x.hit
+	resp.Status = x.scrub.set.String(resp.Status, hit)
+	scrubHeader(resp.Header, x.scrub.set, hit)
+	if !hasBody(resp) {
+		return resp, nil
+	}
+	under := resp.Body.(*exchangeBody)
+	if denied := x.scrubBody(resp); denied != nil {
+		under.abandon()
+		return nil, denied
+	}
+	return resp, nil
+}
+
+func scrubHeader(h http.Header, set *scrub.Set, hit func(int)) {
+	for name, values := range h {
+		for i, v := range values {
+			values[i] = set.String(v, hit)
+		}
+		// An upstream that echoes a value as a field name gets it dropped.
+		if set.String(name, hit) != name {
+			delete(h, name)
+		}
+	}
+}
+
+func hasBody(resp *http.Response) bool {
+	return resp.Request.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent &&
+		resp.StatusCode != http.StatusNotModified && resp.ContentLength != 0 && resp.Body != http.NoBody
+}
+
+func (x *exchange) scrubBody(resp *http.Response) *Denial {
+	body := resp.Body
+	coding := strings.Join(resp.Header["Content-Encoding"], ", ")
+	var src io.Reader = body
+	if coding == "" && !scrub.ScrubbableType(resp.Header.Get("Content-Type")) {
+		resp.Body = &scrubbedBody{Reader: src, under: body, trailer: resp, x: x}
+		return nil
+	}
+	if coding != "" && !strings.EqualFold(coding, "identity") {
+		decoded, err := scrub.Decoder(coding, body)
+		if err != nil {
+			return &Denial{Code: Unscannable, Message: "the upstream's answer is in an encoding that can't be searched for secrets",
+				Hint: "ask for identity, gzip, br, zstd or deflate in Accept-Encoding", Cause: err}
+		}
+		src = decoded
+		for _, name := range []string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest", "Content-Length"} {
+			delete(resp.Header, name)
+		}
+		resp.ContentLength = -1
+	}
+	if resp.ContentLength > 0 && resp.ContentLength <= smallBody {
+		return x.scrubSmall(resp, src)
+	}
+	resp.ContentLength = -1
+	delete(resp.Header, "Content-Length")
+	resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(src, x.hit), under: body, trailer: resp, x: x}
+	return nil
+}
+
+// smallBody is the largest body that is looked at in one piece, so that it
+// keeps a Content-Length; a larger one is streamed without.
+const smallBody = 16 << 10
+
+var smallBodies = sync.Pool{New: func() any { b := make([]byte, smallBody); return &b }}
+
+// scrubSmall looks at a body of known, small length in one piece if it has
+// arrived whole with the head, as nearly all do. One that trickles in is
+// streamed instead: nothing is held back for the sake of a length.
+func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
+	body, want := resp.Body, int(resp.ContentLength)
+	buf := smallBodies.Get().(*[]byte)
+	defer smallBodies.Put(buf)
+	n, err := src.Read((*buf)[:want])
+	if n < want {
+		first := bytes.Clone((*buf)[:n])
+		rest := io.MultiReader(bytes.NewReader(first), &afterError{src, err})
+		resp.ContentLength = -1
+		delete(resp.Header, "Content-Length")
+		resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(rest, x.hit), under: body, trailer: resp, x: x}
+		return nil
+	}
+	clean := x.scrub.set.Bytes((*buf)[:n], x.hit)
+	if len(clean) == n {
+		clean = bytes.Clone(clean)
+	}
+	resp.ContentLength = int64(len(clean))
+	resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
+	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, trailer: resp, x: x}
+	return nil
+}
+
+// afterError gives back an error that came with a short read, then goes on.
+type afterError struct {
+	io.Reader
+	err error
+}
+
+func (r *afterError) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.Reader.Read(p)
+}
+
+// scrubbedBody is the body that the run sees.
+type scrubbedBody struct {
+	io.Reader
+	under   io.ReadCloser
+	drain   bool // everything was read already: let the connection be reused
+	trailer *http.Response
+	x       *exchange
+}
+
+func (b *scrubbedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		if b.drain {
+			_, _ = io.CopyN(io.Discard, b.under, 1)
+		}
+		scrubHeader(b.trailer.Trailer, b.x.scrub.set, b.x.hit)
+	}
+	return n, err
+}
+
+func (b *scrubbedBody) Close() error { return b.under.Close() }
+
+// hit counts a value that was taken out.
+func (x *exchange) hit(i int) {
+	if x.hits == nil {
+		x.hits = map[int]int{}
+	}
+	x.hits[i]++
+}
+
+// exchangeBody ends the exchange when the answer's body is closed.
+type exchangeBody struct {
+	io.ReadCloser
+	x     *exchange
+	done  func()
+	ended bool
+}
+
+func (b *exchangeBody) Close() error {
+	err := b.ReadCloser.Close()
+	if !b.ended {
+		b.ended = true
+		b.done()
+		b.x.record(nil)
+		b.x.releaseSecrets()
+	}
+	return err
+}
+
+// abandon drops the answer without recording it: the refusal that follows is
+// what gets recorded.
+func (b *exchangeBody) abandon() {
+	b.ended = true
+	b.done()
+	_ = b.ReadCloser.Close()
+}
+
+// limitedBody stops a request body of unknown length at max_request_bytes.
+// The upstream sees the request break off, never a shortened one that looks whole.
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, errTooLarge
+	}
+	return n, err
+}
+
+var errTooLarge = errors.New("request body is larger than max_request_bytes")
+
+func tooLarge(limit int64) *Denial {
+	return &Denial{Code: TooLarge, Message: "the request body is larger than " + strconv.FormatInt(limit, 10) + " bytes",
+		Hint: "operator: raise proxy.max_request_bytes in latchgate.toml"}
+}

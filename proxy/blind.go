@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// dialBlind opens the upstream side of a blind tunnel, before the client is
+// told that there is one.
+func (s *Server) dialBlind(ctx context.Context, x *exchange) (net.Conn, *Denial) {
+	// The policy can't see requests in here: it is asked once, for the tunnel.
+	if denied := x.askPolicy(http.MethodConnect, ""); denied != nil {
+		return nil, denied
+	}
+	if !x.run.spend() {
+		return nil, &Denial{Code: BudgetExhausted, Message: "the run has used up its requests"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := x.wire.up.tunnel(ctx, x.target.Host, x.target.Authority())
+	if err != nil {
+		return nil, upstreamDenial(ctx, err)
+	}
+	return c, nil
+}
+
+// relay copies a blind tunnel both ways until both sides have ended, nothing
+// happened for the idle time, the run ended, or the server was shut down.
+func (s *Server) relay(client *replayConn, upstream net.Conn, x *exchange) {
+	s.blind.Add(1)
+	defer s.blind.Done()
+	gauge := s.metrics.tunnels.WithLabelValues("blind")
+	gauge.Inc()
+	defer gauge.Dec()
+	shut := func() { _ = client.Close(); _ = upstream.Close() }
+	defer shut()
+	defer context.AfterFunc(s.ctx, shut)()
+	defer context.AfterFunc(x.run.ctx, shut)()
+	x.status = http.StatusOK
+	if _, err := io.WriteString(client.Conn, established); err == nil {
+		watch := newIdleWatch(s.idle, shut)
+		var wg sync.WaitGroup
+		wg.Go(func() { pipe(upstream, client, watch) })
+		pipe(client, upstream, watch)
+		wg.Wait()
+		watch.timer.Stop()
+	}
+	x.record(nil)
+}
+
+// pipe copies one direction and passes the end of the stream on.
+func pipe(dst, src net.Conn, watch *idleWatch) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := src.Read(*buf)
+		if n > 0 {
+			watch.touch()
+			if _, werr := dst.Write((*buf)[:n]); werr != nil {
+				watch.shut()
+				return
+			}
+		}
+		if err != nil {
+			h, ok := dst.(interface{ CloseWrite() error })
+			if !errors.Is(err, io.EOF) || !ok || h.CloseWrite() != nil {
+				watch.shut()
+			}
+			return
+		}
+	}
+}
+
+// idleWatch ends a tunnel on which nothing happened for limit. touch is cheap:
+// the timer is looked at only when it fires.
+type idleWatch struct {
+	limit time.Duration
+	last  atomic.Int64 // nanoseconds since the epoch
+	timer *time.Timer
+	shut  func()
+}
+
+func newIdleWatch(limit time.Duration, shut func()) *idleWatch {
+	w := &idleWatch{limit: limit, shut: shut}
+	w.touch()
+	w.timer = time.AfterFunc(math.MaxInt64, w.expire) // written before it can fire
+	w.timer.Reset(limit)
+	return w
+}
+
+func (w *idleWatch) touch() { w.last.Store(time.Now().UnixNano()) }
+
+func (w *idleWatch) expire() {
+	if left := w.limit - time.Since(time.Unix(0, w.last.Load())); left > 0 {
+		w.timer.Reset(left)
+		return
+	}
+	w.shut()
+}

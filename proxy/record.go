@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/secrets"
+)
+
+// record is step 11: one audit event and the metrics. It is printed from the
+// exchange and the denial alone; names, never values.
+func (x *exchange) record(d *Denial) {
+	m, now := x.wire.metrics, x.wire.now()
+	action, domain := "", ""
+	if x.action != nil {
+		action, domain = x.action.action.ActionID, x.action.domain
+	}
+	method := knownMethod(x.method)
+	e := audit.Event{
+		Time: now, Kind: audit.Request, Action: action, Host: x.target.Authority(), Method: method,
+		Status: x.status, Code: string(x.code), Duration: now.Sub(x.started),
+	}
+	if x.run != nil {
+		e.Run, e.Principal = x.run.ID, x.run.Principal
+	}
+	for _, b := range x.wrote {
+		if x.sent {
+			e.Secrets = append(e.Secrets, b.secret)
+			m.injections.WithLabelValues(b.action, b.secret, domain).Inc()
+		}
+	}
+	for _, b := range x.matched {
+		if _, ok := available(b, x.secrets); !ok && x.asked {
+			m.unavailable.WithLabelValues(b.action, b.secret).Inc()
+		}
+	}
+	for i, n := range x.hits {
+		m.scrubbed.WithLabelValues(action, x.scrub.named[i].Name).Add(float64(n))
+	}
+	if d != nil {
+		e.Kind, e.Reason = audit.Denied, d.Message
+		m.denied.WithLabelValues(string(d.Code)).Inc()
+		x.log(d, action, method)
+	}
+	m.requests.WithLabelValues(action, domain, method, statusLabel(x.status)).Inc()
+	m.duration.WithLabelValues(action).Observe(now.Sub(x.started).Seconds())
+	if x.sent {
+		m.overhead.Observe((x.head - x.waited).Seconds())
+	}
+	x.wire.audit.Record(e)
+}
+
+func (x *exchange) log(d *Denial, action, method string) {
+	attrs := []any{"code", d.Code, "host", x.target.Authority(), "method", method, "action", action, "reason", d.Message}
+	if x.run != nil {
+		attrs = append(attrs, "run", x.run.ID)
+	}
+	if d.Cause != nil {
+		attrs = append(attrs, "cause", d.Cause.Error())
+	}
+	x.wire.log.Warn("request refused", attrs...)
+}
+
+// detail is what the operator alone may see of a failed decrypt.
+func detail(err error) string {
+	var e *secrets.Error
+	if errors.As(err, &e) {
+		return e.Detail
+	}
+	return ""
+}
+
+// knownMethod keeps an agent from filling the metrics with made-up methods.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return m
+	}
+	return "other"
+}

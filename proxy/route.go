@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/latchgate/latchgate/manifests"
+)
+
+// authority is a canonical host and port, the key under which a run remembers
+// what it may do there.
+type authority struct {
+	host string
+	port uint16
+}
+
+// rule is one action of a run, compiled at open.
+type rule struct {
+	action      *manifests.Manifest
+	hosts       []manifests.HostPattern
+	passthrough bool
+	bindings    []binding
+}
+
+// binding is one entry of a manifest's inject list with the secret it belongs to.
+type binding struct {
+	*manifests.Binding
+	action   string
+	secret   string
+	required bool
+	approved bool // the policy said yes to this secret
+}
+
+func newRule(g Grant) *rule {
+	m := g.Manifest
+	ru := &rule{action: m}
+	if m.Egress.Profile == manifests.ProfileNone {
+		return ru
+	}
+	ru.hosts, ru.passthrough = m.Egress.AllowedDomains, m.Egress.Profile == manifests.ProfilePassthrough
+	if g.Hosts != nil {
+		ru.hosts, ru.passthrough = g.Hosts, false
+	}
+	for i := range m.Secrets {
+		s := &m.Secrets[i]
+		for j := range s.Inject {
+			ru.bindings = append(ru.bindings, binding{
+				Binding: &s.Inject[j], action: m.ActionID, secret: s.Name, required: s.Required,
+				approved: slices.Contains(g.Secrets, s.Name),
+			})
+		}
+	}
+	return ru
+}
+
+// maxRoutes bounds the routes that a run remembers; past it they are worked
+// out anew each time, so an agent that tries a million names fills no memory.
+const maxRoutes = 1024
+
+// route is all that a run may do at one authority. It is immutable.
+type route struct {
+	paths     []routePath // the actions that may reach it, in the run's order
+	intercept bool        // a rule or a binding looks inside
+	blind     bool        // only a passthrough action covers it: never a credential
+}
+
+type routePath struct {
+	*rule
+	domain   string // the declared domain that matched: the only host label that metrics see
+	bindings []binding
+}
+
+// route returns what the run may do at a, nil when nothing.
+func (r *Run) route(a authority) *route {
+	if rt, ok := (*r.routes.Load())[a]; ok {
+		return rt
+	}
+	rt := r.findRoute(a)
+	if rt == nil {
+		return nil
+	}
+	r.routeMu.Lock()
+	defer r.routeMu.Unlock()
+	if known := *r.routes.Load(); len(known) < maxRoutes {
+		next := maps.Clone(known)
+		next[a] = rt
+		r.routes.Store(&next)
+	}
+	return rt
+}
+
+func (r *Run) findRoute(a authority) *route {
+	var rt *route
+	for _, ru := range r.rules {
+		i := slices.IndexFunc(ru.hosts, func(p manifests.HostPattern) bool { return p.Match(a.host, a.port) })
+		if i < 0 {
+			continue
+		}
+		p := routePath{rule: ru, domain: ru.hosts[i].String()}
+		for _, b := range ru.bindings {
+			if slices.ContainsFunc(b.Hosts, func(h manifests.HostPattern) bool { return h.Match(a.host, a.port) }) {
+				p.bindings = append(p.bindings, b)
+			}
+		}
+		if rt == nil {
+			rt = &route{}
+		}
+		rt.paths = append(rt.paths, p)
+		rt.intercept = rt.intercept || len(p.bindings) > 0 ||
+			len(ru.action.Egress.AllowedMethods) > 0 || len(ru.action.Egress.AllowedPaths) > 0
+	}
+	if rt != nil {
+		return rt
+	}
+	for _, ru := range r.rules {
+		if ru.passthrough {
+			return &route{blind: true, paths: []routePath{{rule: ru, domain: "(passthrough)"}}}
+		}
+	}
+	return nil
+}
+
+// permits reports whether the action lets this method go to this canonical path.
+func (p *routePath) permits(method, path string) bool {
+	e := &p.action.Egress
+	return (len(e.AllowedMethods) == 0 || slices.Contains(e.AllowedMethods, method)) &&
+		(len(e.AllowedPaths) == 0 || slices.ContainsFunc(e.AllowedPaths, func(g manifests.PathPattern) bool { return g.Match(path) }))
+}
+
+// covers reports whether the binding applies to this method and canonical path.
+func (b *binding) covers(method, path string) bool {
+	match := func(g manifests.PathPattern) bool { return g.Match(path) }
+	return (len(b.Methods) == 0 || slices.Contains(b.Methods, method)) &&
+		(len(b.Paths) == 0 || slices.ContainsFunc(b.Paths, match)) &&
+		!slices.ContainsFunc(b.ExceptPaths, match)
+}
+
+// denyHost is the refusal of an authority that no action of the run covers.
+func (r *Run) denyHost(a authority) *Denial {
+	d := &Denial{Code: EgressDenied, Message: fmt.Sprintf("no action of this run may reach port %d of that host", a.port)}
+	var allowed []string
+	for _, ru := range r.rules {
+		for _, h := range ru.hosts {
+			if !slices.Contains(allowed, h.String()) {
+				allowed = append(allowed, h.String())
+			}
+		}
+	}
+	switch {
+	case len(r.rules) == 0:
+		d.Hint = "the run has no action; open one with --action"
+	case len(allowed) == 0:
+		d.Hint = fmt.Sprintf("allowed: no host; to allow it, set egress.profile and egress.allowed_domains in %s", place(r.rules[0].action))
+	default:
+		d.Hint = fmt.Sprintf("allowed: %s; to allow it, add it to egress.allowed_domains in %s", list(allowed), place(r.rules[0].action))
+	}
+	return d
+}
+
+// denyRequest is the refusal of a method or path at a host that is allowed.
+func (rt *route) denyRequest(method string) *Denial {
+	var methods, paths []string
+	pathAlone := false
+	for i := range rt.paths {
+		e := &rt.paths[i].action.Egress
+		ok := len(e.AllowedMethods) == 0 || slices.Contains(e.AllowedMethods, method)
+		pathAlone = pathAlone || ok
+		if ok {
+			for _, g := range e.AllowedPaths {
+				paths = append(paths, g.String())
+			}
+		}
+		methods = append(methods, e.AllowedMethods...)
+	}
+	where := place(rt.paths[0].action)
+	if !pathAlone {
+		return &Denial{Code: EgressDenied, Message: "this method is not allowed at this host",
+			Hint: fmt.Sprintf("allowed: %s; to allow it, add it to egress.allowed_methods in %s", list(methods), where)}
+	}
+	return &Denial{Code: EgressDenied, Message: "this path is not allowed at this host",
+		Hint: fmt.Sprintf("allowed: %s; to allow it, add it to egress.allowed_paths in %s", list(paths), where)}
+}
+
+// place says where a manifest stands, as file:line.
+func place(m *manifests.Manifest) string { return fmt.Sprintf("%s:%d", m.File, m.Line) }
+
+// list joins names for a hint, the first ten of them.
+func list(names []string) string {
+	names = slices.Compact(slices.Clone(names))
+	if len(names) > 10 {
+		return strings.Join(names[:10], ", ") + fmt.Sprintf(" and %d more", len(names)-10)
+	}
+	return strings.Join(names, ", ")
+}

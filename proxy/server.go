@@ -1,0 +1,255 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elazarl/goproxy"
+
+	"github.com/latchgate/latchgate/certs"
+)
+
+// ServerConfig is what a [Server] is made of; all but the durations must be
+// set. Durations of 0 take the defaults of design section 4.
+type ServerConfig struct {
+	Wire          *Wire
+	Runs          *Runs
+	CA            *certs.CA
+	Metrics       *Metrics
+	Log           *slog.Logger
+	HeaderTimeout time.Duration // a client's request head, its first bytes in a tunnel, its TLS handshake; 30s
+	IdleTimeout   time.Duration // a connection or tunnel on which nothing happens; 120s
+}
+
+// maxHeadBytes bounds a request head.
+const maxHeadBytes = 256 << 10
+
+// Server is the agent's door: an HTTP/1.1 forward proxy that takes plain
+// requests and CONNECT.
+//
+// goproxy forwards the requests, and is kept to that. It never sees a CONNECT:
+// its own interception lets the inner Host retarget a request, sets no
+// deadlines, recovers no panic and tracks no goroutine. Here an intercepted
+// tunnel's connection goes into an inner net/http.Server, which has limits on
+// heads, deadlines, recovery and Shutdown; what comes out of that is checked
+// against the tunnel's authority and then handed to goproxy as an absolute
+// request, with the Wire as its transport.
+type Server struct {
+	wire    atomic.Pointer[Wire]
+	runs    *Runs
+	metrics *Metrics
+	log     *slog.Logger
+	header  time.Duration
+	idle    time.Duration
+
+	forwarder *goproxy.ProxyHttpServer
+	outer     *http.Server
+	inner     *http.Server
+	tunnels   *connQueue
+	tls       *tls.Config
+
+	draining atomic.Bool
+	ctx      context.Context // ends when the drain time is over: cuts blind tunnels
+	cut      context.CancelFunc
+	blind    sync.WaitGroup
+}
+
+// NewServer makes a server that is ready to [Server.Serve].
+func NewServer(c ServerConfig) *Server {
+	s := &Server{runs: c.Runs, metrics: c.Metrics, log: c.Log, header: c.HeaderTimeout, idle: c.IdleTimeout}
+	if s.header == 0 {
+		s.header = 30 * time.Second
+	}
+	if s.idle == 0 {
+		s.idle = 120 * time.Second
+	}
+	s.wire.Store(c.Wire)
+	s.ctx, s.cut = context.WithCancel(context.Background())
+	s.tunnels = newConnQueue()
+	s.tls = s.tunnelTLS(c.CA)
+	s.forwarder = newForwarder()
+	s.outer = s.httpServer(http.HandlerFunc(s.front))
+	s.inner = s.httpServer(http.HandlerFunc(s.inside))
+	s.inner.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
+	}
+	return s
+}
+
+// SetWire makes w the wire of the requests that come from now on; those under
+// way end on the one they began on.
+func (s *Server) SetWire(w *Wire) { s.wire.Store(w) }
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: s.header, IdleTimeout: s.idle, MaxHeaderBytes: maxHeadBytes,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+}
+
+// Serve takes connections from ln until [Server.Shutdown]. It may be called
+// for several listeners.
+func (s *Server) Serve(ln net.Listener) error {
+	inner := make(chan error, 1)
+	go func() { inner <- s.inner.Serve(s.tunnels) }()
+	err := s.outer.Serve(ln)
+	<-inner
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops accepting, lets requests and tunnels finish until ctx is
+// done, and then cuts what is left. It returns ctx's error if something was cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	s.tunnels.Close()
+	var wg sync.WaitGroup
+	var outer, inner error
+	wg.Go(func() { outer = s.outer.Shutdown(ctx) })
+	wg.Go(func() { inner = s.inner.Shutdown(ctx) })
+	blind := make(chan struct{})
+	go func() { s.blind.Wait(); close(blind) }()
+	var late error
+	select {
+	case <-blind:
+	case <-ctx.Done():
+		late = ctx.Err()
+	}
+	wg.Wait()
+	s.cut()
+	_ = s.outer.Close()
+	_ = s.inner.Close()
+	<-blind
+	return errors.Join(outer, inner, late)
+}
+
+// newForwarder is goproxy as it is used here: it copies an answer to the
+// client. It logs nothing (its lines hold full URLs), and keeps
+// Accept-Encoding as the client sent it.
+func newForwarder() *goproxy.ProxyHttpServer {
+	p := goproxy.NewProxyHttpServer()
+	p.Logger = quiet{}
+	p.KeepAcceptEncoding = true
+	p.Tr = nil // nothing is ever sent but through the wire
+	p.ConnectDial = nil
+	p.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
+		f := r.Context().Value(forwardingKey{}).(*forwarding)
+		resp := f.wire.Do(f.run, r)
+		resp.Body = &watchedBody{ReadCloser: resp.Body, f: f}
+		return r, resp
+	})
+	return p
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// forwarding is one request on its way through goproxy.
+type forwarding struct {
+	wire   *Wire
+	run    *Run
+	broken bool // the answer's body broke off
+}
+
+type forwardingKey struct{}
+
+// forward sends a request that belongs to a run through goproxy and the wire.
+func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
+	if s.draining.Load() {
+		s.refuse(w, r, run, shuttingDown)
+		return
+	}
+	f := &forwarding{wire: s.wire.Load(), run: run}
+	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(context.WithValue(r.Context(), forwardingKey{}, f)))
+	if f.broken {
+		// A cut body must not look like a whole one: break off here too.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+var shuttingDown = &Denial{Code: Draining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
+
+// refuse answers a request that does not get as far as the wire, and records it.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, run *Run, d *Denial) {
+	wire := s.wire.Load()
+	x := &exchange{wire: wire, run: run, started: wire.now(), method: r.Method}
+	writeResponse(w, x.refuse(r, d))
+}
+
+func writeResponse(w http.ResponseWriter, resp *http.Response) {
+	for k, v := range resp.Header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body)
+}
+
+// watchedBody notices that an answer broke off; goproxy only logs it.
+type watchedBody struct {
+	io.ReadCloser
+	f *forwarding
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.f.broken = true
+	}
+	return n, err
+}
+
+// answerWriter is what goproxy writes an answer to. It flushes the head and
+// each piece of a body whose length is not known, so that server-sent events
+// and NDJSON pass at once whatever their content type.
+type answerWriter struct {
+	http.ResponseWriter
+	stream bool
+}
+
+func (a *answerWriter) WriteHeader(status int) {
+	a.ResponseWriter.WriteHeader(status)
+	if a.Header()["Content-Length"] == nil && status != http.StatusNoContent && status != http.StatusNotModified {
+		a.stream = true
+		a.Flush()
+	}
+}
+
+// Unwrap lets http.ResponseController reach the server's writer.
+func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// Flush satisfies http.Flusher.
+func (a *answerWriter) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// ReadFrom is where io.Copy in goproxy ends up.
+func (a *answerWriter) ReadFrom(body io.Reader) (n int64, err error) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		k, rerr := body.Read(*buf)
+		if k > 0 {
+			if _, err = a.Write((*buf)[:k]); err != nil {
+				return n, err
+			}
+			if n += int64(k); a.stream {
+				a.Flush()
+			}
+		}
+		if rerr == io.EOF {
+			return n, nil
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
+}

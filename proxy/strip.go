@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/latchgate/latchgate/manifests"
+)
+
+// hopByHop are the fields that end at each hop (RFC 9110 section 7.6.1, and
+// the obsolete ones that clients still send). TE and Upgrade are handled by
+// stripHopByHop itself.
+var hopByHop = []string{
+	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+	"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// stripHopByHop removes the hop-by-hop fields from h, those that Connection
+// names, and every Proxy-* field. "TE: trailers" stays: gRPC servers insist on
+// it and net/http speaks trailers on both sides.
+func stripHopByHop(h http.Header) {
+	for _, names := range h["Connection"] {
+		for name := range strings.SplitSeq(names, ",") {
+			if name = strings.Trim(name, " \t"); name != "" {
+				h.Del(name)
+			}
+		}
+	}
+	trailers := false
+	for _, te := range h["Te"] {
+		for coding := range strings.SplitSeq(te, ",") {
+			trailers = trailers || strings.EqualFold(strings.Trim(coding, " \t"), "trailers")
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+	for name := range h {
+		if len(name) > 6 && strings.EqualFold(name[:6], "Proxy-") {
+			delete(h, name)
+		}
+	}
+	if trailers {
+		h["Te"] = []string{"trailers"}
+	}
+}
+
+// field is the header that the binding writes, "" when it writes none.
+func (b *binding) field() string {
+	switch b.As {
+	case manifests.Bearer, manifests.Basic:
+		return "Authorization"
+	case manifests.Header:
+		return b.Header
+	}
+	return ""
+}
+
+// stripOwned is step 5: an agent can't choose the credential. Every header and
+// query parameter that a binding of this request owns is removed, whatever its
+// case and whether it is spelled with "_" or "-", and whether or not there is
+// a secret to put in its place.
+func stripOwned(h http.Header, u *url.URL, matched []*binding) {
+	for _, b := range matched {
+		if field := b.field(); field != "" {
+			for name := range h {
+				if sameName(name, field) {
+					delete(h, name)
+				}
+			}
+		}
+		if b.As == manifests.Query && u.RawQuery != "" {
+			u.RawQuery = dropParam(u.RawQuery, b.Param)
+		}
+	}
+}
+
+// sameName compares two header or parameter names as lenient servers do: CGI
+// and WSGI fold case and turn "-" into "_".
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if foldName(a[i]) != foldName(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldName(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + ('a' - 'A')
+	case c == '_':
+		return '-'
+	}
+	return c
+}
+
+// dropParam removes each parameter of that name from a raw query and leaves
+// the order and the encoding of all others as they are. Both "&" and ";" end a
+// parameter: some servers still split on the latter. A name that does not
+// decode is kept only if its raw spelling differs too.
+func dropParam(query, param string) string {
+	var kept strings.Builder
+	for rest := query; rest != ""; {
+		end := strings.IndexAny(rest, "&;")
+		part, sep := rest, ""
+		if end >= 0 {
+			part, sep = rest[:end], rest[end:end+1]
+			rest = rest[end+1:]
+		} else {
+			rest = ""
+		}
+		name, _, _ := strings.Cut(part, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if sameName(name, param) {
+			continue
+		}
+		kept.WriteString(part)
+		kept.WriteString(sep)
+	}
+	return strings.TrimRight(kept.String(), "&")
+}

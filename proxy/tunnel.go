@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/latchgate/latchgate/certs"
+	"github.com/latchgate/latchgate/proxy/target"
+)
+
+// tunnel is one intercepted CONNECT. Its authority is the truth about where
+// requests inside it go: SNI, Host, :authority and an absolute URL must equal it.
+type tunnel struct {
+	run    *Run
+	host   string
+	port   uint16
+	scheme string // https, or http when the client spoke no TLS inside
+	sni    string // a server name other than host that the client asked for
+}
+
+type tunnelKey struct{}
+
+// front answers what arrives on the listener: CONNECT, and requests in
+// absolute form.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	run := s.runs.identify(r.Header, time.Now())
+	if run == nil {
+		s.refuse(w, r, nil, runUnknown)
+		return
+	}
+	switch {
+	case r.Method == http.MethodConnect:
+		s.connect(w, r, run)
+	case !r.URL.IsAbs() || r.URL.Host == "":
+		s.refuse(w, r, run, &Denial{Code: BadRequest, Message: "this is a forward proxy: it takes CONNECT and absolute-form requests",
+			Hint: "set HTTP_PROXY and HTTPS_PROXY to this address and ask for the real URL"})
+	default:
+		s.forward(w, r, run)
+	}
+}
+
+// connect answers a CONNECT (RFC 9110 section 9.3.6).
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
+	if s.draining.Load() {
+		s.refuse(w, r, run, shuttingDown)
+		return
+	}
+	wire := s.wire.Load()
+	x := &exchange{wire: wire, run: run, started: wire.now(), method: r.Method, target: target.Target{Scheme: "https"}}
+	t, denied := x.connectTarget(r)
+	var upstream net.Conn
+	if denied == nil && !x.route.intercept && (x.route.blind || !wire.policy.HasRequest()) {
+		upstream, denied = s.dialBlind(r.Context(), x)
+	}
+	if denied != nil {
+		writeResponse(w, x.refuse(r, denied))
+		return
+	}
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		if upstream != nil {
+			_ = upstream.Close()
+		}
+		return
+	}
+	client := &replayConn{Conn: c, early: rw.Reader}
+	if upstream != nil {
+		s.relay(client, upstream, x)
+		return
+	}
+	s.intercept(client, t)
+}
+
+// connectTarget is steps 2 and 3 for a CONNECT: the canonical authority, and
+// whether the run may go there at all.
+func (x *exchange) connectTarget(r *http.Request) (*tunnel, *Denial) {
+	host, port, err := target.ParseAuthority(r.RequestURI, 0)
+	if err != nil {
+		return nil, &Denial{Code: BadRequest, Message: err.Error()}
+	}
+	x.target.Host, x.target.Port = host, port
+	a := authority{host, port}
+	if x.route = x.run.route(a); x.route == nil {
+		return nil, x.run.denyHost(a)
+	}
+	x.action = &x.route.paths[0]
+	return &tunnel{run: x.run, host: host, port: port}, nil
+}
+
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// intercept finds out what the client speaks inside the tunnel, TLS or plain
+// HTTP (some clients use CONNECT for both), and hands the connection to the
+// inner server.
+func (s *Server) intercept(c *replayConn, t *tunnel) {
+	_ = c.SetDeadline(time.Now().Add(s.header))
+	if _, err := io.WriteString(c.Conn, established); err != nil {
+		_ = c.Close()
+		return
+	}
+	first, err := c.early.Peek(1)
+	if err != nil {
+		_ = c.Close()
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	var conn net.Conn = &tunnelConn{replayConn: c, tunnel: t, server: s}
+	t.scheme = "http"
+	if first[0] == 0x16 { // a TLS handshake record (RFC 8446 section 5.1)
+		t.scheme = "https"
+		conn = tls.Server(conn, s.tls)
+	}
+	s.metrics.tunnels.WithLabelValues("intercepted").Inc()
+	s.tunnels.put(conn)
+}
+
+// tunnelTLS is the one configuration of all intercepted tunnels; were it made
+// anew for each, no client could ever resume a session.
+func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			t := hello.Conn.(*tunnelConn).tunnel
+			if name := hello.ServerName; name != "" {
+				if host, _, err := target.ParseAuthority(name, t.port); err != nil || host != t.host {
+					t.sni = "other" // answered with 421 once there is a request to answer
+				}
+			}
+			return ca.Leaf(t.host)
+		},
+	}
+}
+
+// inside answers a request that came through an intercepted tunnel.
+func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
+	t := r.Context().Value(tunnelKey{}).(*tunnel)
+	if !t.run.alive(time.Now()) {
+		w.Header().Set("Connection", "close")
+		s.refuse(w, r, t.run, runUnknown)
+		return
+	}
+	if denied := t.mismatch(r); denied != nil {
+		s.refuse(w, r, t.run, denied)
+		return
+	}
+	r.URL.Scheme, r.URL.Host = t.scheme, target.Target{Scheme: t.scheme, Host: t.host, Port: t.port}.Authority()
+	s.forward(w, r, t.run)
+}
+
+// mismatch keeps the tunnel's authority the truth.
+func (t *tunnel) mismatch(r *http.Request) *Denial {
+	wrong := func(what string) *Denial {
+		return &Denial{Code: TargetMismatch, Message: what + " is not the host that the tunnel was opened to"}
+	}
+	defaultPort := uint16(443)
+	if t.scheme == "http" {
+		defaultPort = 80
+	}
+	if t.sni != "" {
+		return wrong("the TLS server name")
+	}
+	if r.Method == http.MethodConnect {
+		return &Denial{Code: BadRequest, Message: "no CONNECT inside a tunnel"}
+	}
+	if host, port, err := target.ParseAuthority(r.Host, defaultPort); err != nil || host != t.host || port != t.port {
+		return wrong("the Host")
+	}
+	if r.URL.IsAbs() || r.URL.Host != "" {
+		if u, _, err := target.FromURL(r.URL); err != nil || u.Scheme != t.scheme || u.Host != t.host || u.Port != t.port {
+			return wrong("the absolute URL")
+		}
+	}
+	return nil
+}
+
+// connQueue is the inner server's listener: tunnels arrive on a channel.
+type connQueue struct {
+	ch   chan net.Conn
+	done chan struct{}
+	once sync.Once
+}
+
+func newConnQueue() *connQueue {
+	return &connQueue{ch: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (q *connQueue) put(c net.Conn) {
+	select {
+	case q.ch <- c:
+	case <-q.done:
+		_ = c.Close()
+	}
+}
+
+// Accept satisfies net.Listener.
+func (q *connQueue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.ch:
+		return c, nil
+	case <-q.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close satisfies net.Listener.
+func (q *connQueue) Close() error {
+	q.once.Do(func() { close(q.done) })
+	return nil
+}
+
+// Addr satisfies net.Listener.
+func (q *connQueue) Addr() net.Addr { return &net.TCPAddr{} }
+
+// replayConn gives the bytes that came with the CONNECT head first: a client
+// may send its ClientHello in the same packet.
+type replayConn struct {
+	net.Conn
+	early *bufio.Reader
+}
+
+func (c *replayConn) Read(p []byte) (int, error) {
+	if c.early != nil {
+		if c.early.Buffered() > 0 {
+			return c.early.Read(p)
+		}
+		c.early = nil
+	}
+	return c.Conn.Read(p)
+}
+
+// CloseWrite half-closes, so that a peer's end of stream is passed on.
+func (c *replayConn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return nil
+}
+
+// tunnelConn is an intercepted tunnel's connection, for its whole life.
+type tunnelConn struct {
+	*replayConn
+	tunnel *tunnel
+	server *Server
+	once   sync.Once
+}
+
+func (c *tunnelConn) Close() error {
+	c.once.Do(func() { c.server.metrics.tunnels.WithLabelValues("intercepted").Dec() })
+	return c.replayConn.Close()
+}
+
+// tunnelOf finds the tunnel that a connection of the inner server belongs to.
+func tunnelOf(c net.Conn) *tunnel {
+	if tc, ok := c.(*tls.Conn); ok {
+		c = tc.NetConn()
+	}
+	return c.(*tunnelConn).tunnel
+}

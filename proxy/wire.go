@@ -1,0 +1,310 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/policy"
+	"github.com/latchgate/latchgate/proxy/dialguard"
+	"github.com/latchgate/latchgate/proxy/target"
+	"github.com/latchgate/latchgate/secrets"
+)
+
+// Wire is the code between the two doors and the upstream. It is safe for
+// concurrent use and shared by all runs.
+type Wire struct {
+	up         *upstream
+	guard      *dialguard.Guard
+	policy     *policy.Engine
+	audit      *audit.Log
+	metrics    *Metrics
+	log        *slog.Logger
+	maxRequest int64
+	now        func() time.Time
+}
+
+// WireConfig is what a wire is made of. Policy, Audit, Metrics and Log must
+// not be nil.
+type WireConfig struct {
+	Policy   *policy.Engine // asked for each request where data.latchgate.request is defined
+	Audit    *audit.Log
+	Metrics  *Metrics
+	Log      *slog.Logger
+	Upstream UpstreamConfig
+	// MaxRequestBytes bounds a request body; 0 means no bound.
+	MaxRequestBytes int64
+}
+
+// NewWire makes a wire. Close it when the last request is done.
+func NewWire(c WireConfig) (*Wire, error) {
+	guard := dialguard.New(c.Upstream.AllowPrivate)
+	up, err := newUpstream(c.Upstream, guard)
+	if err != nil {
+		return nil, err
+	}
+	return &Wire{up: up, guard: guard, policy: c.Policy, audit: c.Audit, metrics: c.Metrics, log: c.Log,
+		maxRequest: c.MaxRequestBytes, now: time.Now}, nil
+}
+
+// Close drops the pooled upstream connections.
+func (w *Wire) Close() { w.up.close() }
+
+// Do sends one request of a run to an absolute http or https URL and returns
+// the answer with the run's secrets taken out. It is the provider's door, and
+// what [Server] calls for a request that came through a connection.
+//
+// Do never returns nil: a refusal is a response too, with its code in the
+// Latchgate-Error header. It owns r from here on and may change it. Closing
+// the answer's body ends the exchange and records it; redirects are not
+// followed.
+func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
+	t, path, err := target.FromURL(r.URL)
+	x := &exchange{wire: w, run: run, started: w.now(), target: t, method: r.Method}
+	if err != nil {
+		return x.refuse(r, &Denial{Code: BadRequest, Message: err.Error()})
+	}
+	resp, denied := x.do(r, path)
+	if denied != nil {
+		return x.refuse(r, denied)
+	}
+	return resp
+}
+
+// exchange is one request and its answer on their way through the wire.
+type exchange struct {
+	wire    *Wire
+	run     *Run
+	started time.Time
+	method  string
+	target  target.Target
+	route   *route
+	action  *routePath // the first action that permits the request
+	matched []*binding
+	wrote   []*binding
+	space   [4]*binding // holds matched without an allocation in the common case
+	secrets *secrets.Set
+	scrub   *scrubber
+	hits    map[int]int // scrubbed values, by their index in scrub.named
+	status  int
+	code    Code
+	head    time.Duration // until the answer's head was ready to be handed on
+	waited  time.Duration // of that, spent by the upstream
+	sent    bool          // the request went to the upstream
+	asked   bool          // the secrets were asked for
+}
+
+// do is the wire, step by step.
+func (x *exchange) do(r *http.Request, rawPath string) (*http.Response, *Denial) {
+	if !x.run.alive(x.started) {
+		return nil, runUnknown
+	}
+	path, denied := x.prepare(r, rawPath)
+	if denied != nil {
+		return nil, denied
+	}
+	if denied = x.mayIt(r.Method, path); denied != nil {
+		return nil, denied
+	}
+	if !x.run.spend() {
+		return nil, &Denial{Code: BudgetExhausted, Message: "the run has used up its requests"}
+	}
+	if denied = x.stamp(r, path); denied != nil {
+		return nil, denied
+	}
+	resp, denied := x.send(r)
+	if denied != nil {
+		return nil, denied
+	}
+	resp, denied = x.answer(resp)
+	x.head = x.wire.now().Sub(x.started)
+	return resp, denied
+}
+
+var runUnknown = &Denial{Code: RunUnknown, Message: "no open run has these credentials",
+	Hint: "start the client with `latchgate exec` or take fresh variables from `latchgate env`"}
+
+// prepare makes the request's one canonical form, the one that is matched and
+// the one that is sent.
+func (x *exchange) prepare(r *http.Request, rawPath string) (string, *Denial) {
+	path := rawPath
+	if !(rawPath == "*" && r.Method == http.MethodOptions) {
+		var err error
+		if path, err = target.CanonicalPath(rawPath); err != nil {
+			return "", &Denial{Code: BadRequest, Message: err.Error()}
+		}
+	}
+	if err := target.CheckQuery(r.URL.RawQuery); err != nil {
+		return "", &Denial{Code: BadRequest, Message: err.Error()}
+	}
+	if limit := x.wire.maxRequest; limit > 0 {
+		if r.ContentLength > limit {
+			return "", tooLarge(limit)
+		}
+		if r.Body != nil && r.ContentLength < 0 {
+			r.Body = &limitedBody{ReadCloser: r.Body, left: limit}
+		}
+	}
+	authority := x.target.Authority()
+	// Opaque is sent as it stands, so the path that was matched is the path
+	// that goes out; net/http would encode Path a second way.
+	r.URL = &url.URL{Scheme: x.target.Scheme, Host: authority, Opaque: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	r.Host = x.target.HostHeader()
+	r.RequestURI = ""
+	return path, nil
+}
+
+// mayIt is step 3: host, port, method and path against the run's actions, then
+// the request policy.
+func (x *exchange) mayIt(method, path string) *Denial {
+	a := authority{x.target.Host, x.target.Port}
+	if x.route = x.run.route(a); x.route == nil {
+		return x.run.denyHost(a)
+	}
+	x.matched = x.space[:0]
+	for i := range x.route.paths {
+		p := &x.route.paths[i]
+		if !x.route.blind && !p.permits(method, path) {
+			continue
+		}
+		if x.action == nil {
+			x.action = p
+		}
+		for j := range p.bindings {
+			if b := &p.bindings[j]; b.covers(method, path) {
+				x.matched = append(x.matched, b)
+			}
+		}
+	}
+	if x.action == nil {
+		return x.route.denyRequest(method)
+	}
+	return x.askPolicy(method, path)
+}
+
+func (x *exchange) askPolicy(method, path string) *Denial {
+	if !x.wire.policy.HasRequest() {
+		return nil
+	}
+	d := x.wire.policy.Request(x.run.ctx, policy.RequestInput{
+		Principal: x.run.Principal, Run: x.run.ID, Actions: x.run.Actions, Action: x.action.action.ActionID,
+		Scheme: x.target.Scheme, Host: x.target.Host, Port: int(x.target.Port), Method: method, Path: path,
+	})
+	if d.Allow {
+		return nil
+	}
+	return &Denial{Code: PolicyDenied, Message: "the request policy says no: " + d.Reason}
+}
+
+// stamp is steps 5 and 6.
+func (x *exchange) stamp(r *http.Request, path string) *Denial {
+	stripHopByHop(r.Header)
+	stripOwned(r.Header, r.URL, x.matched)
+	if x.run.view == nil {
+		return nil
+	}
+	if len(x.matched) > 0 && x.target.Scheme != "https" && !x.plainAllowed() {
+		return &Denial{Code: InsecureTransport, Message: "a secret is never sent over plain http",
+			Hint: "use https; for a server on this machine add its address to proxy.allow_private in latchgate.toml"}
+	}
+	x.asked = true
+	set, err := x.run.view.Acquire(r.Context())
+	if err != nil {
+		x.wire.log.Error("secrets are not available", "run", x.run.ID, "err", err, "detail", detail(err))
+		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
+	}
+	x.secrets, x.scrub = set, x.run.scrubSet(set)
+	if x.scrub.set != nil {
+		keepScannable(r.Header)
+	}
+	if len(x.matched) == 0 || signed(r.URL.RawQuery) {
+		return nil
+	}
+	var denied *Denial
+	x.wrote, denied = stamp(r.Header, r.URL, x.matched, set, nil)
+	return denied
+}
+
+// keepScannable leaves only what makes an answer that can be searched: no part
+// of a body (a secret could be read out piece by piece), and no coding that
+// can't be decoded. RFC 9110 sections 12.5.3 and 14.2.
+func keepScannable(h http.Header) {
+	delete(h, "Range")
+	delete(h, "If-Range")
+	accepted := h["Accept-Encoding"]
+	if len(accepted) == 0 {
+		return
+	}
+	var kept []string
+	for coding := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
+		name, _, _ := strings.Cut(coding, ";")
+		switch strings.ToLower(strings.Trim(name, " \t")) {
+		case "gzip", "x-gzip", "deflate", "br", "zstd", "identity":
+			kept = append(kept, strings.Trim(coding, " \t"))
+		}
+	}
+	if len(kept) == 0 {
+		kept = []string{"identity"}
+	}
+	h["Accept-Encoding"] = []string{strings.Join(kept, ", ")}
+}
+
+// plainAllowed: a stamped request may go over plain http to this machine
+// alone, and only where the operator listed its address.
+func (x *exchange) plainAllowed() bool {
+	if !loopbackHost(x.target.Host) {
+		return false
+	}
+	if ip, err := netip.ParseAddr(x.target.Host); err == nil {
+		return x.wire.guard.Allowed(ip)
+	}
+	return x.wire.guard.Allowed(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || x.wire.guard.Allowed(netip.IPv6Loopback())
+}
+
+// send is steps 8 and 9. The request ends when the client goes away, and when
+// the run does.
+func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	stop := context.AfterFunc(x.run.ctx, func() { cancel(context.Cause(x.run.ctx)) })
+	done := func() { stop(); cancel(nil) }
+	before := x.wire.now()
+	x.sent = true
+	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
+	x.waited = x.wire.now().Sub(before)
+	if err != nil {
+		done()
+		return nil, upstreamDenial(ctx, err)
+	}
+	resp.Body = &exchangeBody{ReadCloser: resp.Body, x: x, done: done}
+	return resp, nil
+}
+
+// refuse turns a denial into the answer, and records it.
+func (x *exchange) refuse(r *http.Request, d *Denial) *http.Response {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	x.code, x.status = d.Code, statusOf[d.Code]
+	action, run := "", ""
+	if x.run != nil {
+		run = x.run.ID
+	}
+	if x.action != nil {
+		action = x.action.action.ActionID
+	}
+	x.record(d)
+	x.releaseSecrets()
+	return d.response(r, run, action, x.target.Host)
+}
+
+func (x *exchange) releaseSecrets() {
+	if x.secrets != nil {
+		x.secrets.Release()
+		x.secrets = nil
+	}
+}
