@@ -252,6 +252,9 @@ func TestRemovedHeadIsMadeAgain(t *testing.T) {
 	if err := l.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(path + headSuffix); err != nil {
+		t.Errorf("the lock of this process is on no file: %v", err)
+	}
 	fill(t, path, 1, Options{}) // another process takes the same lock
 	l.Record(Event{Kind: Request})
 	if err := l.Close(t.Context()); err != nil {

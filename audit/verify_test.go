@@ -25,19 +25,20 @@ func TestVerifyNamesTheFirstBadLine(t *testing.T) {
 		edit func(lines []string) []string
 		line int
 	}{
-		"a changed byte":          {func(l []string) []string { l[4] = strings.Replace(l[4], "200", "403", 1); return l }, 5},
-		"a changed hash":          {func(l []string) []string { l[4] = strings.Replace(l[4], `"hash":"`, `"hash":"0`, 1); return l }, 5},
-		"a removed line":          {func(l []string) []string { return slices.Delete(l, 4, 5) }, 5},
-		"the first line removed":  {func(l []string) []string { return l[1:] }, 1},
-		"the last line removed":   {func(l []string) []string { return l[:9] }, 0},
-		"a line inserted twice":   {func(l []string) []string { return slices.Insert(l, 4, l[3]) }, 5},
-		"two lines swapped":       {func(l []string) []string { l[4], l[5] = l[5], l[4]; return l }, 5},
-		"a blank line":            {func(l []string) []string { return slices.Insert(l, 4, "\n") }, 5},
-		"another chain":           {rewrite, 10},
-		"a line of another chain": {func(l []string) []string { l[4] = exchanged(l[4]); return l }, 5},
-		"its successor exchanged": {func(l []string) []string { l[3] = rehashed(l[3]); return l }, 5},
-		"half of the last line":   {func(l []string) []string { l[9] = l[9][:50]; return l }, 10},
-		"everything removed":      {func([]string) []string { return nil }, 0},
+		"a changed byte":           {func(l []string) []string { l[4] = strings.Replace(l[4], "200", "403", 1); return l }, 5},
+		"a changed hash":           {func(l []string) []string { l[4] = strings.Replace(l[4], `"hash":"`, `"hash":"0`, 1); return l }, 5},
+		"a removed line":           {func(l []string) []string { return slices.Delete(l, 4, 5) }, 5},
+		"the first line removed":   {func(l []string) []string { return l[1:] }, 1},
+		"the last line removed":    {func(l []string) []string { return l[:9] }, 0},
+		"a line inserted twice":    {func(l []string) []string { return slices.Insert(l, 4, l[3]) }, 5},
+		"two lines swapped":        {func(l []string) []string { l[4], l[5] = l[5], l[4]; return l }, 5},
+		"a blank line":             {func(l []string) []string { return slices.Insert(l, 4, "\n") }, 5},
+		"another chain":            {rewrite, 10},
+		"a line of another chain":  {func(l []string) []string { l[4] = exchanged(l[4]); return l }, 5},
+		"its successor exchanged":  {func(l []string) []string { l[3] = rehashed(l[3]); return l }, 5},
+		"half of the last line":    {func(l []string) []string { l[9] = l[9][:50]; return l }, 10},
+		"the last line renumbered": {func(l []string) []string { l[9] = renumbered(l[9]); return l }, 10},
+		"everything removed":       {func([]string) []string { return nil }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
@@ -59,6 +60,16 @@ func exchanged(line string) string {
 		panic(err)
 	}
 	out, _ := appendLine(nil, link{seq: l.seq - 1}, &Event{Kind: Request})
+	return string(out)
+}
+
+// renumbered gives a line another number, and the hash of the changed bytes.
+func renumbered(line string) string {
+	l, prev, err := parseLine([]byte(strings.TrimSuffix(line, "\n")))
+	if err != nil {
+		panic(err)
+	}
+	out, _ := appendLine(nil, link{l.seq + 100, prev}, &Event{Kind: Request})
 	return string(out)
 }
 
@@ -112,27 +123,28 @@ func TestVerifyTakesACopyWithoutItsHead(t *testing.T) {
 func TestVerifyDoesNotReadBehindAWriter(t *testing.T) {
 	path := newPath(t)
 	l := open(t, path, Options{Interval: time.Millisecond, MaxBytes: 64 << 10, Queue: 128})
-	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
+		for range 200 {
+			for range 20 {
 				l.Record(Event{Kind: Request})
+			}
+			if err := l.Sync(context.Background()); err != nil {
+				t.Error(err)
 			}
 		}
 	}()
-	for range 50 {
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
 		if n, err := Verify(path); err != nil {
-			t.Errorf("Verify = %d, %v", n, err)
-			break
+			t.Fatalf("Verify = %d, %v", n, err)
 		}
 	}
-	close(stop)
-	<-done
 }
 
 func TestFollowYieldsTheLastEventsAndThenNewOnes(t *testing.T) {
