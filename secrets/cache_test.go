@@ -21,7 +21,7 @@ import (
 func settled(t testing.TB, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if id, err := identify(path); err == nil && !id.youngerThan(timestampGrain, time.Now()) {
+		if id, err := identify(path); err == nil && !id.youngerThan(id.grain(), time.Now()) {
 			return
 		}
 	}

@@ -202,6 +202,9 @@ func kindOf(typ string) (kind, error) {
 
 // normalise gives a scalar the one spelling that the MAC covers.
 func (n *node) normalise() error {
+	if n.kind == kindString || n.kind == kindBytes || n.kind == kindComment {
+		return nil // and no copy of it
+	}
 	text := string(n.text)
 	switch n.kind {
 	case kindInt:

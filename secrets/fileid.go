@@ -43,6 +43,16 @@ func idOf(st *unix.Stat_t) fileID {
 	}
 }
 
+// grain is the time in which a second change may leave the times of the file as
+// the first one left them: a tick of the kernel's clock, or two seconds where the
+// file system has whole seconds only.
+func (id fileID) grain() time.Duration {
+	if id.mtime%int64(time.Second) == 0 && id.ctime%int64(time.Second) == 0 {
+		return 2 * time.Second
+	}
+	return 20 * time.Millisecond
+}
+
 // youngerThan reports whether the file was changed less than d before now.
 func (id fileID) youngerThan(d time.Duration, now time.Time) bool {
 	age := now.Sub(time.Unix(0, id.ctime))

@@ -16,16 +16,12 @@ const (
 	rewriteGrace = 500 * time.Millisecond
 	retryPause   = 10 * time.Millisecond
 
-	// timestampGrain is the time in which a second change may leave mtime and
-	// ctime as the first one left them (a tick of the kernel's clock). What was
-	// read so soon after a change is used and not cached.
-	timestampGrain = 20 * time.Millisecond
-
 	maxFileSize = 16 << 20
 )
 
-// load decrypts the file as it is. The entry's id is what the file was before it
-// was read; it may be cached if the file was the same afterwards.
+// load decrypts the file as it is. The entry's id is what the file was before it was
+// read; it may be cached if the file was the same afterwards, and was not changed so
+// shortly before that another change could look the same.
 func (s *Store) load(ctx context.Context) (e *entry, cacheable bool, err error) {
 	deadline := time.Now().Add(rewriteGrace)
 	for {
@@ -39,7 +35,7 @@ func (s *Store) load(ctx context.Context) (e *entry, cacheable bool, err error) 
 				e.mem.wipe()
 				return nil, false, s.unreadable(err)
 			case after == e.id:
-				return e, !e.id.youngerThan(timestampGrain, start), nil
+				return e, !e.id.youngerThan(e.id.grain(), start), nil
 			case late:
 				return e, false, nil // one whole state of a file that never rests
 			}

@@ -1,0 +1,127 @@
+//go:build linux
+
+package secrets
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// masked is a sentinel that stands nowhere in this program in the clear.
+func masked(s string) []byte {
+	m := []byte(s)
+	for i := range m {
+		m[i] ^= 0x5a
+	}
+	return m
+}
+
+// copiesInMemory counts how often the masked sentinel stands in this process's
+// memory.
+func copiesInMemory(sentinel []byte) (int, error) {
+	const window = 1 << 20
+	buf, err := unix.Mmap(-1, 0, window, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Munmap(buf) //nolint:errcheck // nothing to do about it
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0, err
+	}
+	mem, err := os.Open("/proc/self/mem")
+	if err != nil {
+		return 0, err
+	}
+	defer mem.Close()
+	n := 0
+	own := fmt.Sprintf("%x", addressOf(buf))
+	for lines := bufio.NewScanner(strings.NewReader(string(maps))); lines.Scan(); {
+		var from, to int64
+		var perm string
+		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &perm); err != nil ||
+			!strings.HasPrefix(perm, "rw") || strings.HasPrefix(lines.Text(), own) {
+			continue
+		}
+		for at := from; at < to; at += window - int64(len(sentinel)) + 1 {
+			got, _ := mem.ReadAt(buf[:min(window, to-at)], at)
+			n += count(buf[:got], sentinel)
+		}
+	}
+	clear(buf)
+	return n, nil
+}
+
+func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+func count(b, sentinel []byte) int {
+	n := 0
+next:
+	for i := 0; i+len(sentinel) <= len(b); i++ {
+		for j, c := range sentinel {
+			if b[i+j] != c^0x5a {
+				continue next
+			}
+		}
+		n++
+	}
+	return n
+}
+
+// scan is a child that uses a secret and counts its copies; it prints the counts
+// while the secret is in use and after the store is closed.
+func scan() int {
+	sentinel := []byte(os.Getenv("MASKED"))
+	s, err := Open(Options{File: os.Getenv("FILE"), KeyFile: os.Getenv("KEY"), Backend: os.Getenv("BACKEND")})
+	if err != nil {
+		return 1
+	}
+	set, err := s.View([]Want{{"A", true}}).Acquire(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err, detailOf(err))
+		return 1
+	}
+	during, err := copiesInMemory(sentinel)
+	if err != nil {
+		return 1
+	}
+	set.Release()
+	_ = s.Close()
+	after, _ := copiesInMemory(sentinel)
+	runtime.GC()
+	collected, _ := copiesInMemory(sentinel)
+	fmt.Printf("%d %d %d", during, after, collected)
+	return 0
+}
+
+// TestNoCopyOfASecretOutlivesItsUse counts copies of a secret in the memory of a
+// process while it uses the secret and after.
+func TestNoCopyOfASecretOutlivesItsUse(t *testing.T) {
+	const sentinel = "sentinel-0123456789-abcdefghijklmnopqrstuvwxyz-sentinel"
+	h := newHouse(t)
+	h.encrypted("s.yaml", "A: "+sentinel+"\nB: x\n")
+	for _, backend := range []string{BackendEmbedded, BackendSops} {
+		cmd := h.helper("scan")
+		cmd.Env = append(cmd.Env, "MASKED="+string(masked(sentinel)), "BACKEND="+backend)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var during, after, collected int
+		if _, err := fmt.Sscan(string(out), &during, &after, &collected); err != nil {
+			t.Fatalf("%q: %v", out, err)
+		}
+		t.Logf("%s: %d copies during use, %d after, %d after a collection", backend, during, after, collected)
+		if during != 1 || after != 0 || collected != 0 {
+			t.Errorf("%s: %d copies during use, %d after, %d after a collection; want 1, 0, 0", backend, during, after, collected)
+		}
+	}
+}
