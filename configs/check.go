@@ -104,7 +104,7 @@ func (l *loader) checkSocket(key, path string) {
 
 func (l *loader) checkEnum(key, value string, valid ...string) {
 	if !slices.Contains(valid, value) {
-		l.wrong(key, "%q is not one of %s; the nearest is %q", value, strings.Join(valid, ", "), nearest(value, valid))
+		l.wrong(key, "%q is not known: write one of %s", value, strings.Join(valid, ", "))
 	}
 }
 

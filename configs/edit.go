@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/renameio/v2"
 	"github.com/pelletier/go-toml/v2"
@@ -76,11 +78,10 @@ func SetKeys(file string, kv map[string]string) error {
 // setKey returns doc with key = value: its value replaced where the key is
 // there, else a line added to its section, else a section added at the end.
 func setKey(doc []byte, key, value string) ([]byte, error) {
-	quoted, err := toml.Marshal(value)
+	quoted, err := quote(value)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", key, err)
 	}
-	quoted = bytes.TrimSpace(quoted)
 	newline := "\n"
 	if bytes.Contains(doc, []byte("\r\n")) {
 		newline = "\r\n"
@@ -101,6 +102,17 @@ func setKey(doc []byte, key, value string) ([]byte, error) {
 		block = newline + block
 	}
 	return insertLine(doc, len(doc), block, newline), nil
+}
+
+// quote writes a TOML string: in double quotes where nothing needs an escape,
+// else as the encoder sees fit.
+func quote(value string) ([]byte, error) {
+	special := func(r rune) bool { return r == '"' || r == '\\' || !unicode.IsPrint(r) || r == utf8.RuneError }
+	if !strings.ContainsFunc(value, special) {
+		return []byte(`"` + value + `"`), nil
+	}
+	line, err := toml.Marshal(map[string]string{"v": value})
+	return bytes.TrimSuffix(bytes.TrimPrefix(line, []byte("v = ")), []byte("\n")), err
 }
 
 // insertLine puts line behind the line that ends at offset at.

@@ -87,16 +87,26 @@ func sortProblems(ps Problems) {
 
 // nearest returns the candidate that unknown most likely stands for: the one
 // with the fewest edits, where the same last segment in another section counts
-// as two.
+// as two edits, and the same section decides between equals.
 func nearest(unknown string, candidates []string) string {
-	last := func(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
 	unknown = strings.ToLower(unknown)
+	section, name := splitKey(unknown)
 	best, bestCost := "", -1
 	for _, c := range candidates {
-		cost := min(levenshtein.ComputeDistance(unknown, c), levenshtein.ComputeDistance(last(unknown), last(c))+2)
+		s, n := splitKey(c)
+		cost := 2 * min(levenshtein.ComputeDistance(unknown, c), levenshtein.ComputeDistance(name, n)+2)
+		if s != section {
+			cost++
+		}
 		if bestCost < 0 || cost < bestCost {
 			best, bestCost = c, cost
 		}
 	}
 	return best
+}
+
+// splitKey splits a key before its last segment.
+func splitKey(key string) (section, name string) {
+	i := strings.LastIndexByte(key, '.')
+	return key[:max(i, 0)], key[i+1:]
 }
