@@ -100,9 +100,10 @@ func signed(query string) bool {
 // loopbackHost reports whether a canonical host names this machine, by its
 // own spelling and not by what a resolver says of it.
 func loopbackHost(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return localName(host) || err == nil && ip.Unmap().IsLoopback()
+}
+
+func localName(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

@@ -99,7 +99,24 @@ func (u *upstream) dial(ctx context.Context, network, address string) (net.Conn,
 	if u.proxy != nil && address == proxyAddress(u.proxy) {
 		return u.plain.DialContext(ctx, network, address)
 	}
-	return u.direct.DialContext(ctx, network, address)
+	return u.dialDirect(ctx, network, address)
+}
+
+// dialDirect dials through the guard. A name under localhost is this machine,
+// whatever a resolver says of it (RFC 6761 section 6.3); that is also what
+// lets a secret go to it over plain http where the operator allowed that.
+func (u *upstream) dialDirect(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !localName(host) {
+		return u.direct.DialContext(ctx, network, address)
+	}
+	c, err := u.direct.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		if c6, err6 := u.direct.DialContext(ctx, network, net.JoinHostPort("::1", port)); err6 == nil {
+			return c6, nil
+		}
+	}
+	return c, err
 }
 
 // tunnel connects to address for a blind tunnel.
@@ -109,7 +126,7 @@ func (u *upstream) tunnel(ctx context.Context, host, address string) (net.Conn, 
 	}
 	switch {
 	case u.proxy == nil:
-		return u.direct.DialContext(ctx, "tcp", address)
+		return u.dialDirect(ctx, "tcp", address)
 	case u.proxy.Scheme == "socks5":
 		d, err := netproxy.FromURL(u.proxy, &u.plain)
 		if err != nil {
