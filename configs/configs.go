@@ -121,12 +121,6 @@ func (u URL) String() string {
 	return u.u.Redacted()
 }
 
-// GoString is String: %#v must not show the password either.
-func (u URL) GoString() string { return u.String() }
-
-// MarshalText is String, for encoders.
-func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
 // UnmarshalText parses an http, https or socks5 URL with a host. Its errors do
 // not repeat the text, which may hold a password.
 func (u *URL) UnmarshalText(text []byte) error {

@@ -57,6 +57,7 @@ func TestSetKeysRefusesAndChangesNothing(t *testing.T) {
 	for name, c := range map[string]struct{ text, key string }{
 		"no TOML":                   {"[secrets\n", "secrets.sops_key_file"},
 		"an inline table":           {"secrets = {backend = \"auto\"}\n", "secrets.sops_key_file"},
+		"a list of sections":        {"[[secrets]]\nbackend = \"auto\"\n", "secrets.sops_key_file"},
 		"a value of another type":   {"[secrets]\nsops_key_file = 1\n", "secrets.sops_key_file"},
 		"an unknown key":            {"", "secrets.sops_keyfile"},
 		"a key that is no string":   {"", "gate.max_runs"},

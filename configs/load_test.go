@@ -92,7 +92,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("the example gives\n%s, the defaults are\n%s", got, want)
 	}
 	for line := range strings.Lines(Example()) {
-		if strings.Contains(line, "=") && !strings.HasPrefix(line, "#") && !strings.Contains(line, " # ") && !strings.Contains(line, "  # ") {
+		if strings.Contains(line, "=") && !strings.HasPrefix(line, "#") && !strings.Contains(line, " # ") {
 			t.Errorf("no comment on %q", line)
 		}
 	}
@@ -236,13 +236,14 @@ func TestFlagsWinOverVariablesAndVariablesOverTheFile(t *testing.T) {
 	flags.StringArray("action", []string{"default"}, "")
 	flags.Duration("idle", time.Hour, "")
 	flags.Int("max-runs", 99, "")
+	flags.Duration("drain", time.Hour, "")
 	flags.Bool("json", false, "not configuration")
 	if err := flags.Parse([]string{"--listen=127.0.0.1:3", "--action=x,y", "--idle=3s", "--json"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load(Options{
 		File: file, WorkDir: dir, Flags: flags,
-		FlagKeys: map[string]string{"listen": "proxy.listen", "action": "proxy.default_actions", "idle": "proxy.idle_timeout", "max-runs": "gate.max_runs"},
+		FlagKeys: map[string]string{"listen": "proxy.listen", "action": "proxy.default_actions", "idle": "proxy.idle_timeout", "max-runs": "gate.max_runs", "drain": "proxy.drain_timeout"},
 		Environ:  []string{"LATCHGATE_PROXY__LISTEN=127.0.0.1:2", "LATCHGATE_GATE__MAX_RUNS=2", "LATCHGATE_PROXY__DEFAULT_ACTIONS=e1"},
 	})
 	if err != nil {
@@ -253,6 +254,9 @@ func TestFlagsWinOverVariablesAndVariablesOverTheFile(t *testing.T) {
 	}
 	if c.Gate.MaxRuns != 2 {
 		t.Errorf("max_runs is %d: a flag that was not given wins, or the variable does not", c.Gate.MaxRuns)
+	}
+	if c.Explicit("proxy.drain_timeout") || !c.Explicit("proxy.idle_timeout") {
+		t.Error("Explicit does not know which flags were given")
 	}
 }
 
