@@ -23,6 +23,11 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		return nil, &Denial{Code: Unscannable, Message: "the upstream switched protocols, which was not asked for"}
 	}
 	delete(resp.Header, "Alt-Svc") // it would move the client to QUIC, around the proxy
+	if len(resp.Trailer) > 0 && resp.ContentLength > 0 {
+		// An HTTP/2 upstream may send both; HTTP/1.1 has trailers only without a length.
+		resp.ContentLength = -1
+		delete(resp.Header, "Content-Length")
+	}
 	if x.scrub == nil || x.scrub.set == nil {
 		return resp, nil
 	}

@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/latchgate/latchgate/audit"
-	"github.com/latchgate/latchgate/secrets"
 )
 
 // record is step 11: one audit event and the metrics. It is printed from the
@@ -57,18 +55,9 @@ func (x *exchange) log(d *Denial, action, method string) {
 		attrs = append(attrs, "run", x.run.ID)
 	}
 	if d.Cause != nil {
-		attrs = append(attrs, "cause", d.Cause.Error())
+		attrs = append(attrs, "cause", d.Cause) // a secrets.Error logs its detail
 	}
 	x.wire.log.Warn("request refused", attrs...)
-}
-
-// detail is what the operator alone may see of a failed decrypt.
-func detail(err error) string {
-	var e *secrets.Error
-	if errors.As(err, &e) {
-		return e.Detail
-	}
-	return ""
 }
 
 // knownMethod keeps an agent from filling the metrics with made-up methods.

@@ -205,29 +205,37 @@ func (x *exchange) askPolicy(method, path string) *Denial {
 func (x *exchange) stamp(r *http.Request, path string) *Denial {
 	stripHopByHop(r.Header)
 	stripOwned(r.Header, r.URL, x.matched)
-	if x.run.view == nil {
-		return nil
-	}
 	if len(x.matched) > 0 && x.target.Scheme != "https" && !x.plainAllowed() {
 		return &Denial{Code: InsecureTransport, Message: "a secret is never sent over plain http",
 			Hint: "use https; for a server on this machine add its address to proxy.allow_private in latchgate.toml"}
 	}
+	if denied := x.resolve(r); denied != nil {
+		return denied
+	}
+	if len(x.matched) == 0 || signed(r.URL.RawQuery) {
+		return nil
+	}
+	var denied *Denial
+	x.wrote, denied = stamp(r.Header, r.URL, x.matched, x.secrets, nil)
+	return denied
+}
+
+// resolve takes hold of the run's secrets as the file has them now, through
+// the cache. They are held until the answer's body is closed.
+func (x *exchange) resolve(r *http.Request) *Denial {
 	x.asked = true
+	if x.run.view == nil {
+		return nil
+	}
 	set, err := x.run.view.Acquire(r.Context())
 	if err != nil {
-		x.wire.log.Error("secrets are not available", "run", x.run.ID, "err", err, "detail", detail(err))
 		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
 	}
 	x.secrets, x.scrub = set, x.run.scrubSet(set)
 	if x.scrub.set != nil {
 		keepScannable(r.Header)
 	}
-	if len(x.matched) == 0 || signed(r.URL.RawQuery) {
-		return nil
-	}
-	var denied *Denial
-	x.wrote, denied = stamp(r.Header, r.URL, x.matched, set, nil)
-	return denied
+	return nil
 }
 
 // keepScannable leaves only what makes an answer that can be searched: no part
