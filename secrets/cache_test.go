@@ -249,6 +249,21 @@ func TestRewrittenDuringDecryptIsNeverCachedAsNew(t *testing.T) {
 	}
 }
 
+// TestFreshFileIsReadAndNotCached: a second change in the same tick of the clock
+// could leave every time as it is.
+func TestFreshFileIsReadAndNotCached(t *testing.T) {
+	h := newHouse(t)
+	path := h.encrypted("s.yaml", "A: one\n")
+	s := h.open("s.yaml", BackendEmbedded)
+	h.write("s.yaml", h.read("s.yaml"))
+	_, fresh, err1 := s.load(t.Context())
+	settled(t, path)
+	_, rested, err2 := s.load(t.Context())
+	if err1 != nil || err2 != nil || fresh || !rested {
+		t.Errorf("cacheable: %v when just written, %v later; %v, %v", fresh, rested, err1, err2)
+	}
+}
+
 func TestFailureIsNotCachedAndNothingOldIsServed(t *testing.T) {
 	h := newHouse(t)
 	path := h.encrypted("s.yaml", "A: one\n")

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/latchgate/latchgate/internal/testenv"
 )
 
 // fakeSops puts a shell script in the place of sops on PATH. It can write to the
@@ -102,6 +104,19 @@ func TestGrandchildrenOfSopsAreKilled(t *testing.T) {
 				<-time.After(5 * time.Millisecond)
 			}
 		})
+	}
+}
+
+// TestProcessThatLeftTheGroupDoesNotHoldUsUp has sops start a daemon that keeps
+// its pipes: what it printed is not waited for longer than the grace.
+func TestProcessThatLeftTheGroupDoesNotHoldUsUp(t *testing.T) {
+	testenv.Program(t, "setsid")
+	h := newHouse(t)
+	h.fakeSops(t, `setsid sleep 20 & echo $! > $OUT; echo '{"A":"one"}'`)
+	start := time.Now()
+	_, err := h.fakeRun(t, 2*time.Second)
+	if d := time.Since(start); d > 10*time.Second || codeOf(err) != DecryptFailed {
+		t.Errorf("%v after %v", err, d)
 	}
 }
 

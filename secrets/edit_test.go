@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -192,6 +193,80 @@ func TestConcurrentEditsAllSurvive(t *testing.T) {
 	}
 	wg.Wait()
 	diff(t, "after ten", h.both(t, "s.yaml"), want)
+}
+
+// TestLockExcludesWhileTheFileIsReplaced counts up in a file that every holder of
+// the lock replaces.
+func TestLockExcludesWhileTheFileIsReplaced(t *testing.T) {
+	h := newHouse(t)
+	path := h.write("n", "0")
+	const workers, rounds = 8, 10
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range rounds {
+				unlock, err := lockFile(t.Context(), path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(h.read("n"))
+				if err := replaceFile(path, []byte(strconv.Itoa(n+1))); err != nil {
+					t.Error(err)
+				}
+				unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if got := h.read("n"); got != strconv.Itoa(workers*rounds) {
+		t.Errorf("%s of %d were counted", got, workers*rounds)
+	}
+}
+
+func TestLockOfAReplacedFileDoesNotCount(t *testing.T) {
+	h := newHouse(t)
+	path := h.write("n", "0")
+	f, err := openForLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := replaceFile(path, []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if locked, err := lockOpened(f, path); locked || err != nil {
+		t.Errorf("locked %v, %v", locked, err)
+	}
+}
+
+// TestEditRefusesToWriteWhatItDoesNotReadBack gives the last check another result
+// than was asked for.
+func TestEditRefusesToWriteWhatItDoesNotReadBack(t *testing.T) {
+	h := newHouse(t)
+	path := h.encrypted("s.yaml", "A: one\n")
+	e := editing{store: h.open("s.yaml", BackendEmbedded), mem: &memory{}, path: path}
+	doc, err := e.decrypt(t.Context(), []byte(h.read("s.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCrypter(e.key, e.mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []byte(h.read("s.yaml"))
+	if err := e.check(c, doc, out); err != nil {
+		t.Error(err)
+	}
+	if err := doc.Set("A", []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.check(c, doc, out); err == nil {
+		t.Error("another value passed")
+	}
+	if err := e.check(c, doc, []byte(strings.Replace(string(out), "mac: ENC[AES256_GCM,data:", "mac: ENC[AES256_GCM,data:AAAA", 1))); err == nil {
+		t.Error("a wrong MAC passed")
+	}
 }
 
 func TestEditWaitsForTheLockNoLongerThanTheContext(t *testing.T) {

@@ -14,25 +14,19 @@ import (
 
 const lockPause = 10 * time.Millisecond
 
-// lockFile takes the exclusive lock of the file at path. The file is replaced by
-// whoever held the lock before, so the lock counts only if the file that was
-// locked is still the one at path.
+// lockFile takes the exclusive lock of the file at path.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		f, err := openForLock(path)
 		if err != nil {
 			return nil, err
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			held, err1 := identifyFD(int(f.Fd()))
-			there, err2 := identify(path)
-			if err1 == nil && err2 == nil && held.dev == there.dev && held.ino == there.ino {
-				return func() { _ = f.Close() }, nil
-			}
+		locked, err := lockOpened(f, path)
+		if locked {
+			return func() { _ = f.Close() }, nil
 		}
 		_ = f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+		if err != nil {
 			return nil, err
 		}
 		select {
@@ -41,6 +35,24 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// lockOpened tries to lock f. Who held the lock before may have put another file
+// in the place of f: a lock counts only on the file that is at path.
+func lockOpened(f *os.File, path string) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	held, err := identifyFD(int(f.Fd()))
+	if err != nil {
+		return false, err
+	}
+	there, err := identify(path)
+	return held.dev == there.dev && held.ino == there.ino, err
 }
 
 // openForLock opens for writing where it may: NFS gives exclusive locks to writers
