@@ -91,10 +91,11 @@ func buildRequest(ctx context.Context, head, body []byte) (*http.Request, error)
 	var doc requestDoc
 	d := json.NewDecoder(bytes.NewReader(head))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&doc); err != nil || d.More() {
+	if err := d.Decode(&doc); err != nil || len(bytes.TrimSpace(head[d.InputOffset():])) > 0 {
 		return nil, errors.New("the request document is not {method, url, headers: [[name, value], …]}")
 	}
-	if !httpguts.ValidHeaderFieldName(doc.Method) || doc.Method == http.MethodConnect || doc.Method == http.MethodTrace {
+	method := strings.ToUpper(doc.Method)
+	if !httpguts.ValidHeaderFieldName(method) || method == http.MethodConnect || method == http.MethodTrace {
 		return nil, errors.New("the method is not one that can be sent")
 	}
 	var payload io.Reader

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -342,6 +344,103 @@ func TestTransportFailureHasACodeAndNoDetails(t *testing.T) {
 	wantCode(t, err, CodeOutputTooLarge)
 	_, err = m.Execute(context.Background(), Call{Input: []byte("{")})
 	wantCode(t, err, CodeFailed)
+}
+
+func TestBundledGuestEndsWithItsDeadlineAndItsRuntime(t *testing.T) {
+	ctx := context.Background()
+	r, err := NewRuntime(ctx, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.Compile(ctx, "builtin:http_api", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := BuildInput("a", nil, &Template{URL: "https://api.x/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan struct{}, 2)
+	call := Call{Input: input, Limits: Limits{MaxIOCalls: 1, Timeout: short}, HTTP: func(ctx context.Context, _ *http.Request) (*http.Response, error) {
+		waiting <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	_, err = m.Execute(ctx, call)
+	wantCode(t, err, CodeTimeout)
+
+	<-waiting
+	call.Limits.Timeout = 0
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := m.Execute(ctx, call)
+		outcome <- err
+	}()
+	<-waiting
+	if err := r.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, <-outcome, CodeCancelled)
+}
+
+// FuzzGuestReadsJSONAsGoDoes compares the guest's reader with encoding/json, on
+// an answer that is passed through and on an argument.
+func FuzzGuestReadsJSONAsGoDoes(f *testing.F) {
+	for _, doc := range []string{`{"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00",null,true,false]}`, ` [ ] `, `{"a":1,"a":2}`, `01`, `1.`, `-`, `"\x"`, `"\u12g4"`, "\"\t\"", `[1,]`, `{,}`, `nul`, `"\ud800\u0041"`, `1e5`, `{"a"}`, "\ufeff{}"} {
+		f.Add(doc)
+	}
+	m := httpAPIModule(f)
+	f.Fuzz(func(t *testing.T, doc string) {
+		if strings.Count(doc, "[")+strings.Count(doc, "{") > 190 {
+			t.Skip("the guest stops at 200 levels")
+		}
+		_, result, err := runHTTPAPI(t, m, Template{URL: "https://api.x/"}, `{}`, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, doc)
+		})
+		if err != nil {
+			t.Fatalf("%q: %v", doc, err)
+		}
+		want, _ := json.Marshal(doc)
+		if doc == "" {
+			want = []byte("null")
+		} else if json.Valid([]byte(doc)) {
+			want = []byte(doc)
+		}
+		var got struct {
+			Body       json.RawMessage
+			BodyBase64 []byte `json:"body_base64"`
+		}
+		if err := json.Unmarshal(result.Output, &got); err != nil {
+			t.Fatal(err)
+		}
+		if utf8.ValidString(doc) != (got.BodyBase64 == nil) || got.BodyBase64 != nil && string(got.BodyBase64) != doc {
+			t.Errorf("%q became %s", doc, result.Output)
+		} else if got.BodyBase64 == nil && !sameJSON(t, got.Body, want) {
+			t.Errorf("%q became %s", doc, result.Output)
+		}
+		if !json.Valid([]byte(doc)) || !utf8.ValidString(doc) {
+			return
+		}
+		req, _, err := runHTTPAPI(t, m, Template{Method: "POST", URL: "https://api.x/", Body: []any{"{{v}}"}}, `{"v":`+doc+`}`, nothing)
+		if err != nil || !sameJSON(t, []byte(req.body), []byte("["+doc+"]")) {
+			t.Errorf("the argument %q became %v, %v", doc, req, err)
+		}
+	})
+}
+
+// sameJSON compares two documents, numbers by how they are written.
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	decode := func(doc []byte) (v any) {
+		d := json.NewDecoder(bytes.NewReader(doc))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
+			t.Fatalf("%q: %v", doc, err)
+		}
+		return v
+	}
+	return reflect.DeepEqual(decode(a), decode(b))
 }
 
 // FuzzArgumentNeverBecomesStructure renders a value into every kind of place and

@@ -25,6 +25,8 @@ func TestRequestDocumentIsReadStrictly(t *testing.T) {
 		{"", "document"},
 		{"null{}", "document"},
 		{doc("GET", ok, "") + "x", "document"},
+		{doc("GET", ok, "") + "}", "document"},
+		{doc("GET", ok, "") + " \n", ""},
 		{`{"method":"GET","url":"https://api.x/","extra":1}`, "document"},
 		{`{"method":7,"url":"https://api.x/"}`, "document"},
 		{`[]`, "document"},
