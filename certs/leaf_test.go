@@ -102,6 +102,26 @@ func TestEqualHostsAskedForTogetherAreSignedOnce(t *testing.T) {
 	}
 }
 
+func TestWhoComesJustAfterASigningGetsItsLeaf(t *testing.T) {
+	now := time.Now()
+	var ca *CA
+	var between func()
+	ca = openCA(t, Options{Clock: func() time.Time {
+		if f := between; f != nil {
+			between = nil
+			f()
+		}
+		return now
+	}})
+	mustLeaf(t, ca, "example.com")
+	now = now.Add(20 * time.Hour) // due for renewal
+	var renewed *tls.Certificate
+	between = func() { renewed = mustLeaf(t, ca, "example.com") }
+	if got := mustLeaf(t, ca, "example.com"); renewed == nil || got != renewed {
+		t.Error("signed again what had just been signed")
+	}
+}
+
 func TestLeafLastsADayAndIsRenewedInItsLastQuarter(t *testing.T) {
 	c := &clock{now: time.Now()}
 	ca := openCA(t, Options{Clock: c.Now})

@@ -292,3 +292,11 @@ latchgate_policy_decisions_total{decision="error"} 1
 		}
 	}
 }
+
+func TestPanicInAnEvaluationIsAFailureLikeAnyOther(t *testing.T) {
+	e := engine(t, Options{})
+	e.rules.Store(&ruleset{timeout: time.Second}) // without a store to read from
+	if d := e.Action(t.Context(), issue("low")); d.Allow || d.Code != CodeError || !strings.Contains(d.Err.Error(), "panic") {
+		t.Errorf("%+v", d)
+	}
+}
