@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/latchgate/latchgate/audit"
@@ -55,9 +56,21 @@ func (x *exchange) log(d *Denial, action, method string) {
 		attrs = append(attrs, "run", x.run.ID)
 	}
 	if d.Cause != nil {
-		attrs = append(attrs, "cause", d.Cause) // a secrets.Error logs its detail
+		attrs = append(attrs, "cause", x.causeOf(d))
 	}
 	x.wire.log.Warn("request refused", attrs...)
+}
+
+// causeOf is the operator's reason for a refusal. net/http quotes a malformed
+// answer in its error, and the upstream may have put a secret into that.
+func (x *exchange) causeOf(d *Denial) any {
+	if v, ok := d.Cause.(slog.LogValuer); ok {
+		return v
+	}
+	if x.scrub == nil {
+		return d.Cause.Error()
+	}
+	return x.scrub.set.String(d.Cause.Error(), x.hit)
 }
 
 // knownMethod keeps an agent from filling the metrics with made-up methods.

@@ -596,3 +596,24 @@ func TestEveryExchangeIsRecordedOnceByNamesAlone(t *testing.T) {
 		t.Errorf("scrubbed %v", n)
 	}
 }
+
+// net/http quotes a malformed answer in its error.
+func TestASecretInAMalformedAnswerDoesNotReachTheLog(t *testing.T) {
+	h := newHouse(t)
+	run, tok := h.open(bearerManifest)
+	h.origin.on("/garbage", func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = fmt.Fprintf(c, "you sent %s\r\n\r\n", r.Header.Get("Authorization"))
+		_ = c.Close()
+	})
+	h.wire.up.ForceAttemptHTTP2 = false // HTTP/1.1 is what can be malformed like this
+	resp, body := get(t, h.client(run, tok), h.url("/garbage"))
+	denied(t, resp, body, UpstreamUnreachable)
+	if !strings.Contains(h.log.String(), "malformed") || strings.Contains(h.log.String(), token) {
+		t.Fatalf("the log:\n%s", h.log.String())
+	}
+}
