@@ -190,8 +190,12 @@ func (r *InitResult) initSops(ctx context.Context, o InitOptions) error {
 			empty = "\n"
 		}
 		s := Store{opts: Options{KeyFile: o.KeyFile, DecryptTimeout: initTimeout}}
-		return s.sops(ctx, &memory{}, []byte(empty), "--config", r.Config, "--encrypt",
+		out, err := s.sops(ctx, &memory{}, []byte(empty), "--config", r.Config, "--encrypt",
 			"--input-type", f, "--output-type", f, "--filename-override", o.File, "/dev/stdin")
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == DecryptFailed {
+			err = fmt.Errorf("sops can't encrypt by %s: %s", r.Config, e.Detail)
+		}
+		return out, err
 	})
 }
 

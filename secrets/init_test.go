@@ -13,7 +13,7 @@ func (h *house) init(o InitOptions) InitResult {
 	h.t.Helper()
 	r, err := Init(context.Background(), o)
 	if err != nil {
-		h.t.Fatal(err)
+		h.t.Fatal(err, detailOf(err))
 	}
 	return r
 }

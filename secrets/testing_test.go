@@ -83,7 +83,7 @@ func (h *house) trySops(key, stdin string, args ...string) (string, error) {
 	h.t.Helper()
 	cmd := exec.Command(testenv.Program(h.t, "sops"), args...)
 	cmd.Dir = h.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "SOPS_AGE_KEY_FILE=" + key}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "SOPS_AGE_KEY_FILE=" + key, "GNUPGHOME=" + os.Getenv("GNUPGHOME")}
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
