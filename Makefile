@@ -1,0 +1,68 @@
+# Two targets do what most people want: `make demo` shows latchgate working,
+# `make test` installs what the tests need and runs them.
+
+BIN   := $(CURDIR)/.tools/bin
+export PATH := $(BIN):$(PATH)
+# CGO is off in what we ship: one static binary. The race detector needs it on.
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+
+.PHONY: demo build install test tools programs check unit fuzz bench guests vulncheck clean
+
+demo: build ## show the whole thing working, offline
+	@./bin/latchgate demo
+
+build: ## build bin/latchgate
+	@mkdir -p bin
+	@$(BUILD) -o bin/latchgate ./cmd/latchgate
+
+install: ## install latchgate into GOBIN
+	CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' ./cmd/latchgate
+
+test: tools programs check unit ## install what the tests need, lint, and run all tests
+
+# Each tool is a module of its own under tools/, so that none of their
+# dependencies are ours; the stamp makes a second run free.
+tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp
+
+$(BIN)/.sops-stamp: tools/sops/go.mod tools/sops/go.sum
+	@echo "building sops (a few minutes, once)"
+	cd tools/sops && GOBIN=$(BIN) go install -ldflags '-s -w' github.com/getsops/sops/v3/cmd/sops
+	@touch $@
+
+$(BIN)/.lint-stamp: tools/lint/go.mod tools/lint/go.sum
+	cd tools/lint && GOBIN=$(BIN) go install honnef.co/go/tools/cmd/staticcheck golang.org/x/vuln/cmd/govulncheck
+	@touch $@
+
+$(BIN)/.age-stamp: go.mod
+	GOBIN=$(BIN) go install filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
+	@touch $@
+
+programs: ## install curl, git, python3, node, ... where they are missing
+	@tools/programs
+
+check: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	staticcheck ./...
+
+unit: ## all tests, with the race detector; fuzz targets run their seeds
+	go test -race ./...
+
+# go test -fuzz takes one target at a time.
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+guests: ## build the bundled providers from their sources
+	gate/provider/guests/build.sh
+
+vulncheck: tools ## known vulnerabilities; asks vuln.go.dev
+	govulncheck ./...
+
+clean:
+	rm -rf bin .tools
