@@ -19,6 +19,11 @@ import (
 // request: it is never sent unauthenticated. It returns the bindings that wrote.
 func stamp(h http.Header, u *url.URL, matched []*binding, set *secrets.Set, wrote []*binding) ([]*binding, *Denial) {
 	for _, b := range matched {
+		if b.As == manifests.Placeholder {
+			// Sending the request without replacing anything would send it unauthenticated.
+			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is bound as a placeholder, which this version does not replace", b.secret),
+				Hint: "use a bearer, basic, header, query or path binding"}
+		}
 		v, ok := available(b, set)
 		if !ok {
 			if b.required {
