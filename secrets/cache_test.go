@@ -367,6 +367,30 @@ func TestCloseWipesAndRefuses(t *testing.T) {
 	}
 }
 
+func TestStoreOpenedAgainGoesOnCounting(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(reg)
+	for range 2 {
+		v := h.openWith(Options{File: h.path("s.yaml"), KeyFile: h.key, Metrics: m}).View([]Want{{"A", true}})
+		acquire(t, v).Release()
+		acquire(t, v).Release()
+	}
+	want := `# HELP latchgate_secrets_decrypt_cache_hits_total Look-ups that were answered from the cache.
+# TYPE latchgate_secrets_decrypt_cache_hits_total counter
+latchgate_secrets_decrypt_cache_hits_total 2
+# HELP latchgate_secrets_decrypt_cache_misses_total Look-ups that had to wait for a decryption, by reason.
+# TYPE latchgate_secrets_decrypt_cache_misses_total counter
+latchgate_secrets_decrypt_cache_misses_total{reason="changed"} 0
+latchgate_secrets_decrypt_cache_misses_total{reason="cold"} 2
+latchgate_secrets_decrypt_cache_misses_total{reason="expired"} 0
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "latchgate_secrets_decrypt_cache_hits_total", "latchgate_secrets_decrypt_cache_misses_total"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReleasingTooOftenPanics(t *testing.T) {
 	h := newHouse(t)
 	settled(t, h.encrypted("s.yaml", "A: one\n"))
