@@ -66,42 +66,6 @@ func decrypts(t testing.TB, s *Store) uint64 {
 	return n
 }
 
-func TestViewShowsDeclaredNamesOnly(t *testing.T) {
-	h := newHouse(t)
-	h.encrypted("s.yaml", "A: one\nB: two\nC: null\nD: \"\"\n")
-	v := h.open("s.yaml", "").View([]Want{{"A", false}, {"C", true}, {"Z", false}, {"D", true}, {"Y", true}, {"Z", true}})
-	set := acquire(t, v)
-	defer set.Release()
-	get(t, set, "A", "one")
-	get(t, set, "D", "")
-	for _, name := range []string{"B", "C", "Z"} {
-		if _, ok := set.Get(name); ok {
-			t.Errorf("%s is there", name)
-		}
-	}
-	err := set.RequireAll()
-	if codeOf(err) != RequiredSecretMissing || err.Error() != "required secret 'C' not found in sops file (also missing: 'Y', 'Z')" {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestHitHandsOutTheSameSet(t *testing.T) {
-	h := newHouse(t)
-	settled(t, h.encrypted("s.yaml", "A: one\n"))
-	s := h.open("s.yaml", "")
-	v := s.View([]Want{{"A", true}})
-	first, second := acquire(t, v), acquire(t, v)
-	if first != second || first.Generation() != second.Generation() {
-		t.Error("a hit made another Set")
-	}
-	first.Release()
-	get(t, second, "A", "one")
-	second.Release()
-	if testutil.ToFloat64(s.metrics.hits) != 1 || misses(s, missCold) != 1 || decrypts(t, s) != 1 {
-		t.Error("hits and misses are counted wrongly")
-	}
-}
-
 func TestChangedFileIsSeenByTheNextRequest(t *testing.T) {
 	for _, how := range []struct {
 		name   string
@@ -327,28 +291,6 @@ func TestCorruptFileThatRestsFailsAtOnce(t *testing.T) {
 	}
 }
 
-func TestNoFileConfiguredGivesAnEmptySet(t *testing.T) {
-	s, err := Open(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	set := acquire(t, s.View([]Want{{"A", true}}))
-	defer set.Release()
-	if _, ok := set.Get("A"); ok || set.RequireAll() != nil || s.Configured() || set.Generation() != 0 {
-		t.Error("the empty Set is not empty")
-	}
-}
-
-func TestViewThatWantsNothingReadsNothing(t *testing.T) {
-	s, err := Open(Options{File: "/nowhere/s.yaml"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	acquire(t, s.View(nil)).Release()
-}
-
 func TestCloseWipesAndRefuses(t *testing.T) {
 	h := newHouse(t)
 	settled(t, h.encrypted("s.yaml", "A: one\n"))
@@ -389,21 +331,4 @@ latchgate_secrets_decrypt_cache_misses_total{reason="expired"} 0
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "latchgate_secrets_decrypt_cache_hits_total", "latchgate_secrets_decrypt_cache_misses_total"); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestReleasingTooOftenPanics(t *testing.T) {
-	h := newHouse(t)
-	settled(t, h.encrypted("s.yaml", "A: one\n"))
-	s := h.open("s.yaml", "")
-	set := acquire(t, s.View([]Want{{"A", true}}))
-	set.Retain()
-	set.Release()
-	set.Release()
-	_ = s.Close()
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
-		}
-	}()
-	set.Release()
 }
