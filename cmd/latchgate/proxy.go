@@ -52,16 +52,9 @@ func (a *app) serveProxy(c *cobra.Command) error {
 		return err
 	}
 	log, level := a.logger(cfg)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	g, err := gate.New(c.Context(), gate.Options{Config: cfg, Registerer: reg, Log: log, Level: level, Version: buildVersion()})
+	d, err := newDaemon(c.Context(), cfg, log, level)
 	if err != nil {
 		return err
-	}
-	d := &daemon{gate: g, control: gate.NewControl(g, buildVersion()), log: log, drain: cfg.Proxy.DrainTimeout}
-	d.metrics = &http.Server{Handler: metricsHandler(g, reg), ReadHeaderTimeout: 10 * time.Second}
-	if err := d.listen(cfg); err != nil {
-		return errors.Join(err, d.shutdown())
 	}
 	return d.serve(c.Context(), func() (*configs.Config, error) { return a.config(c) })
 }
@@ -75,6 +68,22 @@ type daemon struct {
 	drain   time.Duration
 
 	proxyLn, controlLn, metricsLn net.Listener
+}
+
+// newDaemon builds a daemon that listens already; [daemon.serve] is to follow.
+func newDaemon(ctx context.Context, cfg *configs.Config, log *slog.Logger, level *slog.LevelVar) (*daemon, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g, err := gate.New(ctx, gate.Options{Config: cfg, Registerer: reg, Log: log, Level: level, Version: buildVersion()})
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{gate: g, control: gate.NewControl(g, buildVersion()), log: log, drain: cfg.Proxy.DrainTimeout}
+	d.metrics = &http.Server{Handler: metricsHandler(g, reg), ReadHeaderTimeout: 10 * time.Second}
+	if err := d.listen(cfg); err != nil {
+		return nil, errors.Join(err, d.shutdown())
+	}
+	return d, nil
 }
 
 func (d *daemon) listen(cfg *configs.Config) (err error) {
