@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
@@ -57,13 +59,15 @@ func ScrubbableType(contentType string) bool {
 // Nothing is read from r before the first Read, and an r without a byte reads
 // as an empty body. Decoding streams: what a sender flushed comes out, and a
 // small body that unpacks to a huge one costs no memory beyond the encoding's
-// window. Close frees the decoder and leaves r open.
+// window. Close ends the reading and leaves r open; it need not be called.
 func Decoder(encoding string, r io.Reader) (io.ReadCloser, error) {
 	var codings []string
 	for coding := range strings.SplitSeq(encoding, ",") {
 		switch coding = strings.ToLower(strings.Trim(coding, " \t")); coding {
 		case "", "identity":
-		case "gzip", "x-gzip", "deflate", "br", "zstd":
+		case "x-gzip":
+			codings = append(codings, "gzip")
+		case "gzip", "deflate", "br", "zstd":
 			codings = append(codings, coding)
 		default:
 			return nil, fmt.Errorf("unknown content encoding: %w", ErrUnscannable)
@@ -73,72 +77,52 @@ func Decoder(encoding string, r io.Reader) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%d content encodings: %w", len(codings), ErrUnscannable)
 	}
 	decoded := io.NopCloser(r)
-	for i := len(codings) - 1; i >= 0; i-- {
-		decoded = &decoder{coding: codings[i], src: &source{Reader: decoded}, under: decoded}
+	for _, coding := range slices.Backward(codings) {
+		decoded = &decoder{coding: coding, src: source{Reader: decoded}}
 	}
 	return decoded, nil
 }
 
-// decoder undoes one coding. It waits for the first byte, since decoders read a
-// header when they are made.
+// decoder undoes one coding.
 type decoder struct {
 	coding string
-	src    *source
-	under  io.Closer
-	open   io.ReadCloser
+	src    source
+	engine *engine // nil before the first byte and after the last
 	err    error
 }
 
 // Read implements io.Reader.
 func (d *decoder) Read(p []byte) (n int, err error) {
-	if d.err == nil && d.open == nil {
+	if d.err == nil && d.engine == nil {
 		d.err = d.start()
 	}
 	if d.err != nil {
 		return 0, d.err
 	}
-	if n, err = d.open.Read(p); err != nil {
+	if n, err = d.engine.Read(p); err != nil {
 		d.err = d.explain(err)
+	}
+	if err == io.EOF {
+		// Only what came to its end, and here, where nobody else reads, is
+		// used again; a body that was given up may still be in somebody's Read.
+		engines[d.coding].Put(d.engine)
+		d.engine = nil
 	}
 	return n, d.err
 }
 
-// start makes the decoder once there is something to decode.
+// start waits for the first byte, since an engine reads a header at once.
 func (d *decoder) start() error {
-	buffered := bufio.NewReaderSize(d.src, readAhead)
-	head, err := buffered.Peek(1)
-	if len(head) == 0 {
+	e := engines[d.coding].Get().(*engine)
+	e.buffered.Reset(&d.src)
+	if head, err := e.buffered.Peek(1); len(head) == 0 {
 		return err
 	}
-	if d.coding == "deflate" {
-		head, _ = buffered.Peek(2)
-	}
-	if d.open, err = newDecoder(d.coding, head, buffered); err != nil {
+	if err := e.Reset(e.buffered); err != nil {
 		return d.explain(err)
 	}
+	d.engine = e
 	return nil
-}
-
-func newDecoder(coding string, head []byte, r *bufio.Reader) (io.ReadCloser, error) {
-	switch coding {
-	case "br":
-		return io.NopCloser(brotli.NewReader(r)), nil
-	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case "deflate":
-		// RFC 9110 §8.4.1.2 means zlib; some servers send the bare stream.
-		if len(head) == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
-			return zlib.NewReader(r)
-		}
-		return flate.NewReader(r), nil
-	default:
-		return gzip.NewReader(r)
-	}
 }
 
 // explain tells an error of the data from one of the connection.
@@ -155,13 +139,9 @@ func (d *decoder) explain(err error) error {
 // Close implements io.Closer.
 func (d *decoder) Close() error {
 	if d.err == nil {
-		d.err = errors.New("decoder is closed")
+		d.err = errors.New("read after close")
 	}
-	if d.open != nil {
-		_ = d.open.Close()
-		d.open = nil
-	}
-	return d.under.Close()
+	return nil
 }
 
 // source remembers the error that ended it.
@@ -170,10 +150,57 @@ type source struct {
 	err error
 }
 
+// Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil {
 		s.err = err
 	}
 	return n, err
+}
+
+// engine is what does the decoding. Its tables and buffers are tens of
+// kilobytes, more than most bodies, so engines are used again.
+type engine struct {
+	resetter
+	buffered *bufio.Reader
+}
+
+type resetter interface {
+	io.Reader
+	Reset(io.Reader) error
+}
+
+var engines = map[string]*sync.Pool{
+	"gzip":    engineOf(func() resetter { return new(gzip.Reader) }),
+	"deflate": engineOf(func() resetter { return new(inflater) }),
+	"br":      engineOf(func() resetter { return new(brotli.Reader) }),
+	"zstd": engineOf(func() resetter {
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			panic(err) // an option of ours is out of range
+		}
+		return z
+	}),
+}
+
+func engineOf(kind func() resetter) *sync.Pool {
+	return &sync.Pool{New: func() any { return &engine{kind(), bufio.NewReaderSize(nil, readAhead)} }}
+}
+
+// inflater decodes "deflate", which RFC 9110 §8.4.1.2 means to be zlib, while
+// some servers send the bare stream.
+type inflater struct {
+	io.Reader
+}
+
+// Reset implements resetter. r is a *bufio.Reader.
+func (f *inflater) Reset(r io.Reader) (err error) {
+	head, _ := r.(*bufio.Reader).Peek(2)
+	if len(head) == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
+		f.Reader, err = zlib.NewReader(r)
+		return err
+	}
+	f.Reader = flate.NewReader(r)
+	return nil
 }

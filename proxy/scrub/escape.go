@@ -51,13 +51,14 @@ func escape(b []byte, p, depth int, wide bool) (r rune, width int) {
 // body returns how long the lead of an escape is: "%" or "%25", "&" or "&amp;".
 // It is negative if b ends inside and 0 if it is not there.
 func body(b []byte, lead string) int {
+	have := b[:min(len(b), len(lead))]
 	switch {
-	case len(b) >= len(lead) && string(b[:len(lead)]) == lead:
-		return len(lead)
-	case strings.HasPrefix(lead, string(b)):
+	case string(have) != lead[:len(have)]:
+		return 0
+	case len(have) < len(lead):
 		return -1
 	}
-	return 0
+	return len(lead)
 }
 
 func percentEscape(b []byte, depth int) (rune, int) {

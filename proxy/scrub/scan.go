@@ -17,7 +17,7 @@ func (s *Set) scan(b []byte, final bool, spans []span) (_ []span, hold int) {
 	for _, lead := range [...]byte{percent, backslash, ampersand} {
 		spans, hold = s.scanEscapes(b, lead, final, hold, spans)
 	}
-	if s.marks.space {
+	if s.marks.in[' '] {
 		spans, hold = s.scanEscapes(b, plus, final, hold, spans)
 	}
 	if final {
@@ -28,27 +28,36 @@ func (s *Set) scan(b []byte, final bool, spans []span) (_ []span, hold int) {
 
 // scanEscapes finds the needles whose first escape begins with lead.
 func (s *Set) scanEscapes(b []byte, lead byte, final bool, hold int, spans []span) ([]span, int) {
-	for p := bytes.IndexByte(b, lead); p >= 0; {
-		for depth := 1; depth <= maxDepth; depth++ {
-			r, width := escape(b, p, depth, s.marks.wide)
-			if width == 0 {
-				break
-			}
-			if width > 0 {
-				first, second := firstBytes(r)
-				spans, hold = s.around(b, p, first, depth, final, hold, spans)
-				if second != first {
-					spans, hold = s.around(b, p, second, depth, final, hold, spans)
-				}
-			} else if !final {
-				hold = s.before(b, p, depth, hold)
-			}
-		}
-		next := bytes.IndexByte(b[p+1:], lead)
+	for p := 0; p < len(b); p++ {
+		next := bytes.IndexByte(b[p:], lead)
 		if next < 0 {
 			break
 		}
-		p += 1 + next
+		if p += next; !s.marks.dull(b, p) {
+			spans, hold = s.escapeAt(b, p, final, hold, spans)
+		}
+	}
+	return spans, hold
+}
+
+// escapeAt finds the needles whose first escape is at b[p].
+func (s *Set) escapeAt(b []byte, p int, final bool, hold int, spans []span) ([]span, int) {
+	for depth := 1; depth <= maxDepth; depth++ {
+		r, width := escape(b, p, depth, s.marks.wide)
+		if width == 0 {
+			break
+		}
+		if width < 0 {
+			if !final {
+				hold = s.before(b, p, hold)
+			}
+			continue
+		}
+		first, second := firstBytes(r)
+		spans, hold = s.around(b, p, first, depth, final, hold, spans)
+		if second != first {
+			spans, hold = s.around(b, p, second, depth, final, hold, spans)
+		}
 	}
 	return spans, hold
 }
@@ -67,8 +76,8 @@ func firstBytes(r rune) (byte, byte) {
 	return char[0], char[0]
 }
 
-// around finds the needles in which the escape at b[p] stands for c and before
-// which there is no escape.
+// around finds the needles in which the escape at b[p] stands for c when it is
+// read at the given depth, and before which there is no escape.
 func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, spans []span) ([]span, int) {
 	places := s.marks.of(c)
 	if p == 0 || !s.marks.paired(b[p-1], c) {
@@ -79,11 +88,13 @@ func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, s
 		if j > p || j > 0 && !n.is(b[p-1], j-1) || !n.at(b[:p], p-j) {
 			continue
 		}
-		end, alive := s.follow(n, b, p, j, depth, final)
-		if end > 0 {
-			spans = append(spans, span{p - j, end, n.secret})
-		} else if alive {
-			hold = min(hold, p-j)
+		for deepest := depth; deepest <= maxDepth; deepest++ {
+			end, alive := s.follow(n, b, p, j, deepest, final)
+			if end > 0 {
+				spans = append(spans, span{p - j, end, n.secret})
+			} else if alive {
+				hold = min(hold, p-j)
+			}
 		}
 	}
 	return spans, hold
@@ -91,14 +102,16 @@ func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, s
 
 // before lowers hold to the first place from which on there is the beginning
 // of a needle that the escape at b[p], which b ends inside of, may go on.
-func (s *Set) before(b []byte, p, depth, hold int) int {
+func (s *Set) before(b []byte, p, hold int) int {
 	for _, at := range s.marks.places {
 		n, j := &s.needles[at.needle], int(at.index)
 		if p-j >= hold || j > p || !n.at(b[:p], p-j) {
 			continue
 		}
-		if _, alive := s.follow(n, b, p, j, depth, false); alive {
-			hold = p - j
+		for deepest := 1; deepest <= maxDepth; deepest++ {
+			if _, alive := s.follow(n, b, p, j, deepest, false); alive {
+				hold = p - j
+			}
 		}
 	}
 	return hold
@@ -107,47 +120,65 @@ func (s *Set) before(b []byte, p, depth, hold int) int {
 // follow reads the needle from its character j on at b[p:], where escapes of
 // the kind that b[p] begins may stand for characters. It returns where the
 // needle ends, or 0; alive says that b ended first.
-func (s *Set) follow(n *needle, b []byte, p, j, depth int, final bool) (end int, alive bool) {
-	lead := b[p]
-	if lead == plus {
-		lead = percent
+func (s *Set) follow(n *needle, b []byte, p, j, deepest int, final bool) (end int, alive bool) {
+	kind := b[p]
+	if kind == plus {
+		kind = percent
 	}
 	for j < len(n.text) {
 		if p >= len(b) {
 			return 0, !final
 		}
-		if b[p] == lead || lead == percent && b[p] == plus && n.text[j] == ' ' {
-			r, width := escape(b, p, depth, s.marks.wide)
-			if b[p] == plus {
-				r, width = ' ', 1
-			}
-			if width < 0 && !final {
-				return 0, n.mayGoOn(b, p, j, depth)
-			}
-			if width > 0 {
-				if size := n.accept(r, j, lead == percent); size > 0 {
-					p, j = p+width, j+size
-					continue
-				}
-			}
+		width, size := 1, 0
+		if b[p] == kind || kind == percent && b[p] == plus {
+			width, size = s.unescape(n, b, p, j, deepest, final)
 		}
-		if !n.is(b[p], j) {
+		switch {
+		case width < 0:
+			return 0, true
+		case size > 0:
+		case n.is(b[p], j):
+			width, size = 1, 1
+		default:
 			return 0, false
 		}
-		p, j = p+1, j+1
+		p, j = p+width, j+size
 	}
 	return p, false
 }
 
-// mayGoOn reports whether the escape at b[p], which b ends inside of, may stand
-// for the needle's character j, or be none and stand there as it is.
-func (n *needle) mayGoOn(b []byte, p, j, depth int) bool {
+// unescape reads at b[p] an escape that stands for the needle from its
+// character j on. It returns the escape's length and how many bytes of the
+// needle it stands for, 0 if there is none; a negative length if b ends before
+// that is decided.
+//
+// Of a text that was escaped twice, the first escaping may have left alone what
+// the second did not, so the escape may be less deep than deepest. The deepest
+// that fits is taken; that loses nothing, since follow is tried with each.
+func (s *Set) unescape(n *needle, b []byte, p, j, deepest int, final bool) (width, size int) {
+	for depth := deepest; depth > 0; depth-- {
+		r, width := escape(b, p, depth, s.marks.wide)
+		if width < 0 && !final && n.mayStandAt(b, p, j, depth) {
+			return width, 0
+		}
+		if width > 0 {
+			if size := n.accept(r, j, b[p] == percent); size > 0 {
+				return width, size
+			}
+		}
+	}
+	return 1, 0
+}
+
+// mayStandAt reports whether the escape at b[p], which b ends inside of, may
+// turn out to stand for the needle's character j.
+func (n *needle) mayStandAt(b []byte, p, j, depth int) bool {
 	for _, c := range []byte(n.cases(n.text[j])) {
 		if mayStandFor(b, p, depth, c) {
 			return true
 		}
 	}
-	return n.is(b[p], j)
+	return false
 }
 
 // accept returns how many bytes of the needle from j on the character r is. A

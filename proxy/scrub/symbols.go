@@ -7,8 +7,10 @@ type symbolTable struct {
 	from   [257]int32 // places[from[c]:from[c+1]] are those of c, beginnings first
 	firsts [256]int32 // so many of them are beginnings
 	pairs  *[1 << 16 / 64]uint64
-	space  bool // a needle holds a space, so "+" is an escape
-	wide   bool // a needle holds a byte above ASCII
+	in     [256]bool // a needle holds the character
+	slash  [256]bool // a backslash before the character may stand for one
+	name   [256]bool // a named entity that begins with the character may do so
+	wide   bool      // a needle holds a byte above ASCII
 }
 
 // place is a character of a needle.
@@ -21,9 +23,9 @@ func newSymbolTable(needles []needle) symbolTable {
 	t := symbolTable{pairs: new([1 << 16 / 64]uint64)}
 	for i := range needles {
 		for _, c := range needles[i].text {
-			t.space = t.space || c == ' '
 			t.wide = t.wide || c >= 0x80
 			for _, c := range []byte(needles[i].cases(c)) {
+				t.in[c] = true
 				t.from[int(c)+1]++
 			}
 		}
@@ -55,8 +57,56 @@ func newSymbolTable(needles []needle) symbolTable {
 			put(i, j)
 		}
 	}
+	t.noteEscapes()
 	return t
 }
+
+// noteEscapes finds out which escapes can stand for a character of a needle.
+func (t *symbolTable) noteEscapes() {
+	for c := range 256 {
+		char, width := backslashEscape([]byte{'\\', byte(c)}, 1)
+		t.slash[c] = width < 0 || c == '\\' || width > 0 && t.in[char]
+	}
+	for name, c := range entities {
+		t.name[name[0]] = t.name[name[0]] || t.in[c]
+	}
+	for c := range 256 {
+		t.name[c] = c == '#' || t.name[c] || t.wide && isAlnum(byte(c))
+	}
+}
+
+// dull reports whether it takes but a glance to see that the escape at b[p] is
+// none, or stands for nothing that a needle holds. Most are dull.
+func (t *symbolTable) dull(b []byte, p int) bool {
+	if b = b[p:]; len(b) < 6 {
+		return false
+	}
+	switch next := b[1]; b[0] {
+	case backslash:
+		if next == 'u' && !t.wide {
+			c := digits[b[4]]<<4 | digits[b[5]]
+			return b[2] != '0' || b[3] != '0' || digits[b[4]]|digits[b[5]] > 15 || !t.in[c]
+		}
+		return !t.slash[next]
+	case percent:
+		c := digits[next]<<4 | digits[b[2]]
+		return digits[next]|digits[b[2]] > 15 || c != percent && !t.in[c]
+	case ampersand:
+		if string(b[1:5]) == "amp;" {
+			return b[5] != '#' && !isAlnum(b[5]) && !t.in['&']
+		}
+		return !t.name[next]
+	}
+	return false
+}
+
+// digits holds the value of each hex digit, and 0xff for what is none.
+var digits = func() (d [256]uint8) {
+	for c := range d {
+		d[c] = uint8(unhex(byte(c)))
+	}
+	return d
+}()
 
 // cases returns the characters that stand for c in the needle.
 func (n *needle) cases(c byte) string {
