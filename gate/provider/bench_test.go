@@ -1,3 +1,5 @@
+//go:build unix
+
 package provider
 
 import (
@@ -55,6 +57,19 @@ func BenchmarkExecuteHTTPAPI(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkExecuteSmallest is what a guest costs that only writes its output,
+// with the checks that let a deadline stop it.
+func BenchmarkExecuteSmallest(b *testing.B) {
+	m := load(b, newRuntime(b), executing(writing(0, 2)).with(0, "{}").encode())
+	b.ReportAllocs()
+	defer reportCPU(b)()
+	for b.Loop() {
+		if _, err := m.Execute(context.Background(), Call{}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // reportCPU measures from here to the call of what it returns.

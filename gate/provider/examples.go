@@ -29,7 +29,7 @@ func Examples() []Example {
 		{
 			Language: "rust", File: "lib.rs", Source: exampleRust,
 			Build: []string{"rustc", "--edition", "2021", "--target", "wasm32-unknown-unknown", "--crate-type", "cdylib",
-				"-O", "-C", "panic=abort", "-C", "strip=symbols", "-o", "provider.wasm", "lib.rs"},
+				"-O", "-C", "panic=abort", "-C", "strip=symbols", "-C", "link-arg=-zstack-size=65536", "-o", "provider.wasm", "lib.rs"},
 		},
 	}
 }

@@ -242,6 +242,47 @@ func TestLogIsCapped(t *testing.T) {
 	}
 }
 
+func TestTablesAreCapped(t *testing.T) {
+	r := newRuntime(t)
+	grow := func(by int32, table ...byte) error {
+		g := executing(opBlock, void, 0xd0, 0x70, i32(by), 0xfc, 0x0f, 0, i32(-1), opNe, opBrIf, 0, opUnreachable, opEnd, writing(0, 2)).with(0, "{}")
+		g.table = table
+		_, err := load(t, r, g.encode()).Execute(context.Background(), Call{})
+		return err
+	}
+	unlimited := []byte{1, 0x70, 0, 1}
+	if err := grow(maxTableEntries-1, unlimited...); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, grow(maxTableEntries, unlimited...), CodeTrap)
+	wantCode(t, grow(maxTableEntries, 1, 0x70, 1, 1, 0xff, 0xff, 0xff, 0x7f), CodeTrap)
+	wantCode(t, grow(2, 1, 0x70, 1, 1, 2), CodeTrap) // a module's own limit stays
+}
+
+func TestPrintedOutputIsCapped(t *testing.T) {
+	r := newRuntime(t)
+	// Prints 4 MiB: fd_write(1, …) of one vector of 64 KiB that is at address 0.
+	m := load(t, r, guest{
+		imports: []imported{{module: wasiModule, name: "fd_write", params: 4, results: 1}},
+		memory:  1, start: -1,
+		data: []data{{0, "\x08\x00\x00\x00\xf8\xff\x00\x00"}},
+		funcs: []function{{export: "execute", results: 1, locals: 1, body: code(
+			opLoop, void, i32(1), i32(0), i32(1), i32(4), opCall, 0, opDrop, i32(4), i32(65528), opStore, 0, 0,
+			opLocalGet, 0, i32(1), opAdd, opLocalSet, 0, opLocalGet, 0, i32(64), opNe, opBrIf, 0, opEnd, i32(1))}},
+	}.encode())
+	var printed int
+	_, err := m.Execute(context.Background(), Call{Log: func(level slog.Level, msg string) {
+		if level != slog.LevelDebug || !strings.HasPrefix(msg, "stdout: ") {
+			t.Errorf("%v %.20q", level, msg)
+		}
+		printed += len(msg)
+	}})
+	wantCode(t, err, CodeFailed)
+	if printed != len("stdout: ")+maxStream {
+		t.Errorf("%d bytes were kept", printed)
+	}
+}
+
 func TestResponseOverItsLimitIsNotKept(t *testing.T) {
 	r := newRuntime(t)
 	// Succeeds where http_request says "too large" and nothing can be read.

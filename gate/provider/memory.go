@@ -11,7 +11,7 @@ const (
 	// specification 4.2.8).
 	pageSize = 64 << 10
 	// pooledSize is what most guests get by with; their memory is used again.
-	pooledSize = 512 << 10
+	pooledSize = 2 << 20
 )
 
 // A memoryPool holds buffers of pooledSize bytes, all zero.

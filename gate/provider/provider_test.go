@@ -137,7 +137,8 @@ func TestModulesThatAreNotOfThisABIAreRefused(t *testing.T) {
 		"an unknown host function":   {imports(imported{module: "latchgate", name: "secret_read"}), CodeImportDenied, "latchgate.secret_read"},
 		"an unknown WASI function":   {imports(imported{module: wasiModule, name: "sock_connect"}), CodeImportDenied, "sock_connect"},
 		"another WASI":               {imports(imported{module: "wasi_unstable", name: "fd_write"}), CodeImportDenied, "wasi_unstable.fd_write"},
-		"a wrong signature":          {imports(imported{module: "latchgate", name: "log", params: 1}), CodeInvalid, "latchgate.log"},
+		"a wrong parameter":          {imports(imported{module: "latchgate", name: "log", params: 1, results: 1}), CodeInvalid, "latchgate.log"},
+		"a wrong result":             {imports(imported{module: "latchgate", name: "log", params: 3}), CodeInvalid, "latchgate.log"},
 		"an imported memory":         {imports(imported{module: "latchgate", name: "memory", kind: []byte{2, 0, 1}}), CodeImportDenied, "latchgate.memory, a memory"},
 		"an imported global":         {imports(imported{module: "latchgate", name: "g", kind: []byte{3, 0x7f, 0}}), CodeImportDenied, "latchgate.g, a global"},
 		"an imported table":          {imports(imported{module: wasiModule, name: "t", kind: []byte{1, 0x70, 0, 0}}), CodeImportDenied, "wasi_snapshot_preview1.t, a table"},
@@ -148,6 +149,9 @@ func TestModulesThatAreNotOfThisABIAreRefused(t *testing.T) {
 			_, err := r.Compile(context.Background(), Digest(c.wasm), c.wasm)
 			if e := wantCode(t, err, c.code); !strings.Contains(e.Message, c.says) {
 				t.Errorf("message %q does not say %q", e.Message, c.says)
+			}
+			if c.code == CodeImportDenied && name != "an unknown WASI function" {
+				wantCode(t, CheckImports(c.wasm), CodeImportDenied)
 			}
 		})
 	}

@@ -22,4 +22,5 @@ for name in http_api; do
         -C link-arg=-zstack-size=32768 \
         --remap-path-prefix "$PWD=/guests" \
         -o "$out/$name.wasm" "$name/lib.rs"
+    chmod 644 "$out/$name.wasm"
 done

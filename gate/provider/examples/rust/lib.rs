@@ -1,7 +1,7 @@
 //! A provider for latchgate in Rust: it fetches a text and counts it.
 //!
 //!     rustc --edition 2021 --target wasm32-unknown-unknown --crate-type cdylib \
-//!         -O -C panic=abort -C strip=symbols -o provider.wasm lib.rs
+//!         -O -C panic=abort -C strip=symbols -C link-arg=-zstack-size=65536 -o provider.wasm lib.rs
 //!
 //! It has no dependencies, so that it builds anywhere; with Cargo, set
 //! crate-type = ["cdylib"] and use serde_json for the documents. The functions
