@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/signal"
@@ -128,11 +129,12 @@ type demoFacts struct {
 // demoExchange is a request and its answer, on the client's side of latchgate
 // and on the upstream's.
 type demoExchange struct {
-	Command  string   `json:"command"`
-	Sent     []string `json:"sent"`
-	Received []string `json:"received"` // by the upstream
-	Answered []string `json:"answered"` // by the upstream
-	Back     []string `json:"came_back"`
+	Command     string   `json:"command"`
+	Environment []string `json:"environment,omitempty"` // what of it matters
+	Sent        []string `json:"sent"`
+	Received    []string `json:"received"` // by the upstream
+	Answered    []string `json:"answered"` // by the upstream
+	Back        []string `json:"came_back"`
 }
 
 // demoEvidence is what the checks look at: the same facts, unmasked.
@@ -209,6 +211,10 @@ func (h *demoHouse) throughProxy(ctx context.Context, client demoClient, told *d
 	e.agent = client.run(ctx, told.Upstream+"/v1/account", e.agentEnv)
 	e.atAgent = h.upstream.take()
 	told.Agent = h.exchange(e.agent, e.atAgent)
+	told.Agent.Environment = []string{
+		fmt.Sprintf("HTTPS_PROXY=http://%s:...@%s", run.ID, h.daemon.proxyLn.Addr()),
+		demoSecret + "=(a placeholder, worth nothing)",
+	}
 	e.denied = client.run(ctx, "http://"+h.upstream.elsewhere+"/collect", e.agentEnv)
 	e.atElsewhere = h.upstream.take()
 	told.Denied = h.exchange(e.denied, e.atElsewhere)
@@ -244,14 +250,23 @@ func (h *demoHouse) exchange(c clientRun, seen []received) demoExchange {
 }
 
 // providerRun puts an execution into the words of a client: the module's
-// request is what the manifest's template says, and its result is the answer.
+// request is what the manifest's template says, its result is the answer.
 func providerRun(done *gate.Executed, api string) clientRun {
 	c := clientRun{Command: "latchgate run " + demoCall + " name=world", Raw: done.Result}
 	c.Sent = []string{http.MethodGet + " /v1/hello/world", "Host: " + api, "Accept: application/json"}
-	var shown json.RawMessage = done.Result
-	if indented, err := json.MarshalIndent(shown, "", "  "); err == nil {
-		shown = indented
+	var result struct {
+		Status  int
+		Headers map[string]string
+		Body    json.RawMessage
 	}
-	c.Back = strings.Split(string(shown), "\n")
+	if err := json.Unmarshal(done.Result, &result); err != nil {
+		c.Err = fmt.Errorf("read the provider's result: %w", err)
+		return c
+	}
+	c.Back = []string{fmt.Sprintf("%d %s", result.Status, http.StatusText(result.Status))}
+	for _, name := range slices.Sorted(maps.Keys(result.Headers)) {
+		c.Back = append(c.Back, name+": "+result.Headers[name])
+	}
+	c.Back = append(append(c.Back, ""), indentJSON(result.Body)...)
 	return c
 }

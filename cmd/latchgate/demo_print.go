@@ -66,7 +66,7 @@ func (p *page) meaning(s string) string {
 		return s
 	}
 	for _, w := range []struct{ word, style string }{
-		{demoMasked, green}, {secrets.Redacted, yellow}, {"403 Forbidden", red}, {"401 Unauthorized", red}, {"egress_denied", red}, {noCredential, dim}, {nothing, dim},
+		{demoMasked, green}, {secrets.Redacted, yellow}, {"egress_denied", red}, {noCredential, dim}, {nothing, dim},
 	} {
 		s = strings.ReplaceAll(s, w.word, p.paint(w.style, w.word))
 	}
@@ -108,7 +108,9 @@ func (p *page) columns(leftHead, rightHead string, left, right []string) {
 		return all
 	}
 	l, r := rows(left), rows(right)
-	fmt.Fprintf(p, "  %s %s %s\n", p.paint(dim, pad(leftHead, w)), p.paint(dim, "│"), p.paint(dim, rightHead))
+	if leftHead != "" {
+		fmt.Fprintf(p, "  %s %s %s\n", p.paint(dim, pad(leftHead, w)), p.paint(dim, "│"), p.paint(dim, rightHead))
+	}
 	for i := range max(len(l), len(r)) {
 		var x, y string
 		if i < len(l) {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/latchgate/latchgate/audit"
@@ -11,17 +14,21 @@ import (
 // printDemo shows the facts to a person.
 func printDemo(w io.Writer, f *demoFacts) error {
 	p := newPage(w)
-	p.line("latchgate demo: on this machine, no network, no account; all in %s", f.Folder)
-	p.line("  upstream  %s wants a bearer token, and repeats it in its answer", f.Upstream)
+	p.WriteString(p.paint(bold, "latchgate demo") + ": offline, without an account\n\n")
+	p.line("  folder    %s, removed at the end", f.Folder)
 	p.line("  secret    %s, encrypted with an age key in secrets.enc.yaml", f.Secret)
+	p.line("  upstream  %s, wants that token and echoes it", f.Upstream)
 	p.line("  proxy     %s", f.Proxy)
 
-	p.title("Without latchgate, the agent would need the token")
+	p.title("Without latchgate the agent would have to hold the token")
 	p.command(f.Without.Command)
-	p.line("  %s", firstLine(f.Without.Back))
+	p.answer(f.Without.Back)
 
 	p.title("Door 1: an agent behind HTTP_PROXY sends a plain request")
-	p.command("latchgate exec --action " + demoAction + " -- " + f.Agent.Command)
+	for _, v := range f.Agent.Environment {
+		p.line("  %s", v)
+	}
+	p.command(f.Agent.Command)
 	p.exchange("agent", f.Agent)
 
 	p.title("Door 2: a WASM provider, run by the gate, does the same")
@@ -29,14 +36,14 @@ func printDemo(w io.Writer, f *demoFacts) error {
 	p.exchange("provider", f.Provider)
 
 	p.title("Anywhere else: refused, and told why")
-	p.command("latchgate exec --action " + demoAction + " -- " + f.Denied.Command)
-	p.exchange("agent", f.Denied)
+	p.command(f.Denied.Command)
+	p.answer(f.Denied.Back)
 
-	p.title("The metrics that moved (" + "GET /metrics)")
+	p.title("Metrics that moved")
 	p.metrics(f.Metrics)
-	p.title("The audit record: names, never values")
+	p.title("Audit record: names, never values")
 	p.audit(f.Audit)
-	p.title("Checked just now")
+	p.title(fmt.Sprintf("Checked in this run of %.1f s", f.Seconds))
 	p.checks(f.Checks)
 
 	if f.failed() == nil {
@@ -62,16 +69,41 @@ func (p *page) exchange(who string, x demoExchange) {
 		received, answered = []string{nothing}, nil
 	}
 	p.WriteByte('\n')
-	p.columns("the "+who+" sent  →", "→  the upstream received", sent, received)
-	p.WriteByte('\n')
-	p.columns("the "+who+" got  ←", "←  the upstream answered", x.Back, answered)
+	p.columns("the "+who+" sent →", "→ the upstream received", sent, received)
+	p.columns("", "", []string{""}, nil)
+	p.columns("the "+who+" got ←", "← the upstream answered", telling(x.Back), telling(answered))
 }
 
-func firstLine(lines []string) string {
-	if len(lines) == 0 {
-		return "(no answer)"
+// telling leaves out the fields of an answer that say nothing here.
+func telling(head []string) []string {
+	return slices.DeleteFunc(slices.Clone(head), func(line string) bool {
+		name, _, _ := strings.Cut(strings.ToLower(line), ":")
+		return name == "date" || name == "content-length" || name == "cache-control"
+	})
+}
+
+// answer shows what is not let through: status and body.
+func (p *page) answer(back []string) {
+	status, body := back, []string(nil)
+	if i := slices.Index(back, ""); i >= 0 {
+		status, body = back[:i], back[i+1:]
 	}
-	return lines[0]
+	if len(status) == 0 {
+		status = []string{"(no answer)"}
+	}
+	fmt.Fprintf(p, "    %s\n", p.paint(red, strings.TrimSpace(status[0])))
+	for _, line := range indentJSON([]byte(strings.Join(body, "\n"))) {
+		p.line("    %s", line)
+	}
+}
+
+// indentJSON gives the lines of a JSON text; one that is none, as it is.
+func indentJSON(raw []byte) []string {
+	var buf bytes.Buffer
+	if json.Indent(&buf, raw, "", "  ") != nil {
+		return strings.Split(string(raw), "\n")
+	}
+	return strings.Split(strings.TrimSpace(buf.String()), "\n")
 }
 
 func (p *page) metrics(all []demoMetric) {
@@ -85,11 +117,13 @@ func (p *page) metrics(all []demoMetric) {
 }
 
 func (p *page) audit(events []audit.Entry) {
+	var rows [][]string
 	for _, e := range events {
-		if e.Kind == audit.RunOpened || e.Kind == audit.Request || e.Kind == audit.Denied || e.Kind == audit.Execution {
-			p.line("  %s", eventLine(e))
+		if e.Kind == audit.Request || e.Kind == audit.Denied || e.Kind == audit.Execution {
+			rows = append(rows, []string{"  " + string(e.Kind), e.Action, e.Host, e.Code, strings.Join(e.Secrets, ",")})
 		}
 	}
+	_ = printTable(p, []string{"  EVENT", "ACTION", "HOST", "CODE", "SECRETS"}, rows) // a buffer takes all
 }
 
 func (p *page) checks(all []demoCheck) {
@@ -130,5 +164,5 @@ func (p *page) try(f *demoFacts) {
 		p.command(t.Command)
 		fmt.Fprintf(p, "      %s\n", p.paint(dim, t.What))
 	}
-	fmt.Fprintf(p, "\n%s\n", strings.TrimSpace("Ctrl-C ends it and removes "+f.Folder))
+	fmt.Fprintf(p, "\nCtrl-C ends it and removes %s\n", f.Folder)
 }

@@ -125,7 +125,7 @@ func (u *demoUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (u *demoUpstream) record(r *http.Request, answered http.Header, seen received, body []byte) {
-	seen.Request = append([]string{fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), r.Proto), "Host: " + r.Host}, fields(r.Header)...)
+	seen.Request = append([]string{fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), strings.TrimSuffix(r.Proto, ".0")), "Host: " + r.Host}, fields(r.Header)...)
 	seen.Answer = append([]string{fmt.Sprintf("%d %s", seen.Status, http.StatusText(seen.Status))}, fields(answered)...)
 	seen.Answer = append(append(seen.Answer, ""), strings.Split(string(body), "\n")...)
 	u.mu.Lock()
