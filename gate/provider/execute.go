@@ -51,7 +51,7 @@ func (l Limits) withDefaults() Limits {
 
 // A Call is one execution of a module.
 type Call struct {
-	Action string // for error messages
+	Action string // for the operator's log
 	Input  []byte // the document that input_read gives; see [BuildInput]
 	Limits Limits
 	// HTTP sends one request of the guest: the wire's in-process door, bound to

@@ -86,8 +86,8 @@ func (r *Runtime) defineHost(b wazero.HostModuleBuilder) wazero.HostModuleBuilde
 	for _, f := range hostFunctions {
 		b.NewFunctionBuilder().WithGoModuleFunction(
 			api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-				defer r.hidePanic(f.name)
 				e := ctx.Value(executionKey{}).(*execution)
+				defer r.hidePanic(f.name, e.call.Action)
 				stack[0] = api.EncodeI32(f.call(e, ctx, m.Memory(), stack))
 			}), i32[:f.params], i32[:1]).Export(f.name)
 	}
@@ -97,13 +97,13 @@ func (r *Runtime) defineHost(b wazero.HostModuleBuilder) wazero.HostModuleBuilde
 // hidePanic replaces a panic of the host's own code, the caller's door included,
 // by an error that cannot carry the panic's value: it may hold a secret, and
 // would otherwise end up in the execution's error.
-func (r *Runtime) hidePanic(function string) {
+func (r *Runtime) hidePanic(function, action string) {
 	switch p := recover().(type) {
 	case nil:
 	case *Error:
 		panic(p)
 	default:
-		r.log.Error("panic in a host function", "function", function, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		r.log.Error("panic in a host function", "function", function, "action", action, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		panic(&Error{Code: CodeFailed, Message: "latchgate failed while it served the provider"})
 	}
 }
