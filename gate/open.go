@@ -183,7 +183,11 @@ func (g *Gate) resolve(ctx context.Context, store *secrets.Store, grants []proxy
 // refused records a run that was not opened, and returns what the caller may
 // see of the reason.
 func (g *Gate) refused(q OpenRequest, err error) *Error {
-	e := asError(err, "")
+	only := ""
+	if len(q.Actions) == 1 {
+		only = q.Actions[0]
+	}
+	e := asError(err, only)
 	for _, id := range q.Actions {
 		if _, ferr := g.state.Load().actions.find(id); ferr == nil { // else the label would be what a client typed
 			g.metrics.runs.WithLabelValues(id, "refused").Inc()

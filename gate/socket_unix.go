@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -25,4 +26,18 @@ func listenPrivate(path string) (net.Listener, error) {
 // lockFile takes an exclusive lock, which the kernel drops with the process.
 func lockFile(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+}
+
+// peerUID is the user at the other end of a unix socket.
+func peerUID(c net.Conn) (uid uint32, err error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("not a unix socket")
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := raw.Control(func(fd uintptr) { uid, err = socketUID(int(fd)) })
+	return uid, errors.Join(err, cerr)
 }
