@@ -123,6 +123,7 @@ type demoFacts struct {
 	Audit    []audit.Entry      `json:"audit"`
 	Checks   []demoCheck        `json:"checks"`
 	Seconds  float64            `json:"seconds"`
+	Own      []string           `json:"with_your_own_key"`
 	Try      []demoTry          `json:"try,omitempty"` // with --keep
 }
 
@@ -142,7 +143,7 @@ type demoEvidence struct {
 	token                   string
 	without, agent, denied  clientRun
 	agentEnv                []string
-	provider                *gate.Executed
+	provider                []byte // its result
 	atWithout, atAgent      []received
 	atProvider, atElsewhere []received
 	before, after           scrape
@@ -174,11 +175,12 @@ func (h *demoHouse) tell(ctx context.Context, step func(string)) (*demoFacts, er
 		return nil, err
 	}
 	step("compiling and running the WASM provider")
-	if e.provider, err = h.client.Execute(ctx, demoCall, map[string]any{"name": "world"}); err != nil {
+	done, err := h.client.Execute(ctx, demoCall, map[string]any{"name": "world"})
+	if err != nil {
 		return nil, fmt.Errorf("run the provider: %w", err)
 	}
-	e.atProvider = h.upstream.take()
-	told.Provider = h.exchange(providerRun(e.provider, h.upstream.api), e.atProvider)
+	e.provider, e.atProvider = done.Result, h.upstream.take()
+	told.Provider = h.exchange(providerRun(done, h.upstream.api), e.atProvider)
 
 	step("reading the metrics and the audit record")
 	// The record first: what is in it is in the metrics already.
@@ -188,11 +190,12 @@ func (h *demoHouse) tell(ctx context.Context, step func(string)) (*demoFacts, er
 	if e.after, e.metricsPage, err = scrapeMetrics(ctx, metrics); err != nil {
 		return nil, err
 	}
-	told.Metrics, told.Series = moved(e.before, e.after)
+	told.Metrics, told.Series = movedCounters(e.before, e.after)
 	if e.leakedTo, err = h.fileWithToken(); err != nil {
 		return nil, err
 	}
 	told.Checks = e.checks()
+	told.Own = ownCommands()
 	told.Seconds = time.Since(started).Seconds()
 	return told, nil
 }
@@ -233,7 +236,7 @@ func (h *demoHouse) plainEnviron() []string {
 }
 
 func (h *demoHouse) exchange(c clientRun, seen []received) demoExchange {
-	x := demoExchange{Command: c.Command, Sent: h.mask(c.Sent), Back: h.mask(c.Back)}
+	x := demoExchange{Command: c.Command, Sent: h.mask(c.Sent), Received: []string{}, Answered: []string{}, Back: h.mask(c.Back)}
 	if c.Err != nil {
 		x.Back = append(x.Back, h.mask([]string{c.Err.Error()})...)
 	}

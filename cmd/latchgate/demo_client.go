@@ -61,7 +61,7 @@ func (c demoClient) run(ctx context.Context, url string, environ []string) clien
 	if err := cmd.Run(); err != nil {
 		r.Err = fmt.Errorf("%s: %w: %s", c.name, err, lastLine(trace.String()))
 	}
-	r.Sent, r.Back = lastHead(trace.String(), "> "), lastHead(trace.String(), "< ")
+	r.Sent, r.Back = lastHead(trace.String(), ">"), lastHead(trace.String(), "<")
 	if text := strings.TrimRight(body.String(), "\n"); text != "" {
 		r.Back = append(append(r.Back, ""), strings.Split(text, "\n")...)
 	}
@@ -75,7 +75,8 @@ func lastHead(trace, mark string) []string {
 	var head []string
 	ended := true
 	for line := range strings.Lines(trace) {
-		line, marked := strings.CutPrefix(strings.TrimRight(line, "\r\n"), mark)
+		line, marked := strings.CutPrefix(line, mark)
+		line = strings.TrimSpace(line)
 		switch {
 		case !marked:
 		case line == "":
@@ -127,7 +128,7 @@ func (a *app) demoGet(ctx context.Context, url string) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	fmt.Fprintf(a.err, "> \n< %s %s\n", resp.Proto, resp.Status)
-	for _, line := range fields(resp.Header) {
+	for _, line := range headerLines(resp.Header) {
 		fmt.Fprintf(a.err, "< %s\n", line)
 	}
 	fmt.Fprintln(a.err, "< ")

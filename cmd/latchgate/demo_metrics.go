@@ -83,8 +83,8 @@ var demoMeanings = []struct{ name, meaning string }{
 	{"latchgate_policy_decisions_total", "decisions of the policy"},
 }
 
-// moved compares two scrapes.
-func moved(before, after scrape) (metrics []demoMetric, series map[string]float64) {
+// movedCounters compares two scrapes.
+func movedCounters(before, after scrape) (metrics []demoMetric, series map[string]float64) {
 	series = map[string]float64{}
 	for name, v := range after {
 		if v != before[name] {

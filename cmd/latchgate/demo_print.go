@@ -100,7 +100,7 @@ func (p *page) columns(leftHead, rightHead string, left, right []string) {
 		p.stack(rightHead, right)
 		return
 	}
-	w := (p.width - 5) / 2
+	w := p.column()
 	rows := func(lines []string) (all []string) {
 		for _, l := range lines {
 			all = append(all, wrap(l, w)...)
@@ -108,9 +108,7 @@ func (p *page) columns(leftHead, rightHead string, left, right []string) {
 		return all
 	}
 	l, r := rows(left), rows(right)
-	if leftHead != "" {
-		fmt.Fprintf(p, "  %s %s %s\n", p.paint(dim, pad(leftHead, w)), p.paint(dim, "│"), p.paint(dim, rightHead))
-	}
+	fmt.Fprintf(p, "  %s %s %s\n", p.paint(dim, pad(leftHead, w)), p.paint(dim, "│"), p.paint(dim, rightHead))
 	for i := range max(len(l), len(r)) {
 		var x, y string
 		if i < len(l) {
@@ -121,6 +119,17 @@ func (p *page) columns(leftHead, rightHead string, left, right []string) {
 		}
 		fmt.Fprintln(p, strings.TrimRight(fmt.Sprintf("  %s %s %s", p.meaning(pad(x, w)), p.paint(dim, "│"), p.meaning(y)), " "))
 	}
+}
+
+// column is the width of one of two.
+func (p *page) column() int { return (p.width - 5) / 2 }
+
+// separator is the empty row between two pairs of columns.
+func (p *page) separator() {
+	if p.width >= narrowest {
+		fmt.Fprintf(p, "  %*s %s", p.column(), "", p.paint(dim, "│"))
+	}
+	p.WriteByte('\n')
 }
 
 func (p *page) stack(head string, lines []string) {

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -48,7 +51,7 @@ func printDemo(w io.Writer, f *demoFacts) error {
 
 	if f.failed() == nil {
 		p.title("The same with a key of your own")
-		for _, c := range []string{"latchgate secrets init", "latchgate secrets set GITHUB_TOKEN", "latchgate exec --action github -- git clone https://github.com/you/private"} {
+		for _, c := range f.Own {
 			p.command(c)
 		}
 	}
@@ -70,7 +73,7 @@ func (p *page) exchange(who string, x demoExchange) {
 	}
 	p.WriteByte('\n')
 	p.columns("the "+who+" sent →", "→ the upstream received", sent, received)
-	p.columns("", "", []string{""}, nil)
+	p.separator()
 	p.columns("the "+who+" got ←", "← the upstream answered", telling(x.Back), telling(answered))
 }
 
@@ -142,20 +145,57 @@ type demoTry struct {
 	What    string `json:"what"`
 }
 
+// ownCommands do the same with a credential of the reader's.
+func ownCommands() []string {
+	return append(commandOnPath(), "latchgate secrets init", "latchgate secrets set GITHUB_TOKEN",
+		"latchgate exec --action github -- git clone https://github.com/you/private")
+}
+
+// commandOnPath makes `latchgate` this program in a shell, where it is not yet.
+func commandOnPath() []string {
+	self, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	if found, err := exec.LookPath("latchgate"); err == nil && realPath(found) == realPath(self) {
+		return nil
+	}
+	return []string{`export PATH=` + shellQuote(filepath.Dir(self)) + `:"$PATH"`}
+}
+
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // tryCommands are what to play with while the demo is kept.
 func (h *demoHouse) tryCommands() []demoTry {
-	return []demoTry{
-		{"export LATCHGATE_CONFIG=" + shellQuote(h.path(demoSettings)), "use the demo's settings"},
-		{"latchgate run " + demoCall + " name=you", "an action through its provider"},
-		{`eval "$(latchgate env --action ` + demoAction + `)"; unset NO_PROXY no_proxy`, "become an agent; the upstream is on this machine"},
-		{"curl -i https://" + h.upstream.api + "/v1/account", "a plain request, an authenticated answer"},
-		{"curl -H 'Authorization: Bearer mine' https://" + h.upstream.api + "/v1/account", "an agent can't choose the credential"},
-		{"curl http://" + h.upstream.elsewhere + "/", "403, and why"},
-		{"latchgate runs list", "the runs that are open"},
-		{"latchgate audit tail", "what happens, as it happens"},
-		{"curl --noproxy '*' http://" + h.daemon.metricsLn.Addr().String() + "/metrics", "the metrics"},
-		{"cat " + shellQuote(h.path("secrets.enc.yaml")), "what the token looks like on the disk"},
+	var try []demoTry
+	for _, c := range commandOnPath() {
+		try = append(try, demoTry{c, "find latchgate"})
 	}
+	account, elsewhere := "https://"+h.upstream.api+"/v1/account", "http://"+h.upstream.elsewhere+"/"
+	try = append(try,
+		demoTry{"export LATCHGATE_CONFIG=" + shellQuote(h.path(demoSettings)), "use the demo's settings"},
+		demoTry{"latchgate run " + demoCall + " name=you", "an action through its provider"},
+		demoTry{`eval "$(latchgate env --action ` + demoAction + `)"; unset NO_PROXY no_proxy`, "become an agent; the upstream is on this machine"})
+	if _, err := exec.LookPath("curl"); err == nil {
+		try = append(try,
+			demoTry{"curl -i " + account, "a plain request, an authenticated answer"},
+			demoTry{"curl -H 'Authorization: Bearer mine' " + account, "an agent can't choose the credential"},
+			demoTry{"curl " + elsewhere, "403, and why"},
+			demoTry{"curl --noproxy '*' http://" + h.daemon.metricsLn.Addr().String() + "/metrics", "the metrics"})
+	} else {
+		try = append(try,
+			demoTry{"latchgate demo client " + account, "a plain request, an authenticated answer"},
+			demoTry{"latchgate demo client " + elsewhere, "403, and why"})
+	}
+	return append(try,
+		demoTry{"cat " + shellQuote(h.path("secrets.enc.yaml")), "what the token looks like on the disk"},
+		demoTry{"latchgate runs list", "the runs that are open"},
+		demoTry{"latchgate audit tail", "what happens, as it happens"})
 }
 
 func (p *page) try(f *demoFacts) {

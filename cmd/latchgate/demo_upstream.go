@@ -125,8 +125,8 @@ func (u *demoUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (u *demoUpstream) record(r *http.Request, answered http.Header, seen received, body []byte) {
-	seen.Request = append([]string{fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), strings.TrimSuffix(r.Proto, ".0")), "Host: " + r.Host}, fields(r.Header)...)
-	seen.Answer = append([]string{fmt.Sprintf("%d %s", seen.Status, http.StatusText(seen.Status))}, fields(answered)...)
+	seen.Request = append([]string{fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), strings.TrimSuffix(r.Proto, ".0")), "Host: " + r.Host}, headerLines(r.Header)...)
+	seen.Answer = append([]string{fmt.Sprintf("%d %s", seen.Status, http.StatusText(seen.Status))}, headerLines(answered)...)
 	seen.Answer = append(append(seen.Answer, ""), strings.Split(string(body), "\n")...)
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -142,8 +142,8 @@ func (u *demoUpstream) take() []received {
 	return seen
 }
 
-// fields are the header fields in the order of their names.
-func fields(h http.Header) []string {
+// headerLines are the header fields in the order of their names.
+func headerLines(h http.Header) []string {
 	var lines []string
 	for name, values := range h {
 		for _, v := range values {
