@@ -87,8 +87,10 @@ func newDaemon(ctx context.Context, cfg *configs.Config, log *slog.Logger, level
 }
 
 func (d *daemon) listen(cfg *configs.Config) (err error) {
-	if d.controlLn, err = d.control.Listen(); err != nil {
-		return err
+	if d.controlLn, err = d.control.Listen(); errors.Is(err, gate.ErrRunning) {
+		return withHint(err, "stop that one first, or give this one a gate.socket of its own in latchgate.toml")
+	} else if err != nil {
+		return withHint(err, "set gate.socket in latchgate.toml to a path that can be written, of at most 107 bytes")
 	}
 	if d.proxyLn, err = d.gate.Listen(); err != nil {
 		return withHint(err, "is another program using the address? set proxy.listen in latchgate.toml")
