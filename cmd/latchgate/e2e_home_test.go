@@ -112,6 +112,15 @@ func (h *home) write(name, text string) {
 	}
 }
 
+func (h *home) read(name string) string {
+	h.t.Helper()
+	raw, err := os.ReadFile(h.path(name))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(raw)
+}
+
 // setSecrets puts values into the home's secrets file, which it makes first.
 func (h *home) setSecrets(values map[string]string) {
 	h.t.Helper()
@@ -186,7 +195,10 @@ func (h *home) command(args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, h.program, args...)
 	c.Dir, c.Env = h.dir, append([]string(nil), h.environ...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.Cancel = func() error {
+		h.t.Errorf("latchgate %s: killed, for it did not end by itself", strings.Join(args, " "))
+		return syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+	}
 	c.WaitDelay = time.Second
 	return c
 }
