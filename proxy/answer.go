@@ -67,7 +67,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	coding := strings.Join(resp.Header["Content-Encoding"], ", ")
 	var src io.Reader = body
 	if coding == "" && !scrub.ScrubbableType(resp.Header.Get("Content-Type")) {
-		resp.Body = &scrubbedBody{Reader: src, under: body, trailer: resp, x: x}
+		resp.Body = &scrubbedBody{Reader: src, under: body, answer: resp, set: x.scrub.set, hit: x.hit}
 		return nil
 	}
 	if coding != "" && !strings.EqualFold(coding, "identity") {
@@ -87,7 +87,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	}
 	resp.ContentLength = -1
 	delete(resp.Header, "Content-Length")
-	resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(src, x.hit), under: body, trailer: resp, x: x}
+	resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(src, x.hit), under: body, answer: resp, set: x.scrub.set, hit: x.hit}
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 		rest := io.MultiReader(bytes.NewReader(first), &afterError{src, err})
 		resp.ContentLength = -1
 		delete(resp.Header, "Content-Length")
-		resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(rest, x.hit), under: body, trailer: resp, x: x}
+		resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(rest, x.hit), under: body, answer: resp, set: x.scrub.set, hit: x.hit}
 		return nil
 	}
 	clean := x.scrub.set.Bytes((*buf)[:n], x.hit)
@@ -119,7 +119,7 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 	}
 	resp.ContentLength = int64(len(clean))
 	resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
-	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, trailer: resp, x: x}
+	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, answer: resp, set: x.scrub.set, hit: x.hit}
 	return nil
 }
 
@@ -139,10 +139,11 @@ func (r *afterError) Read(p []byte) (int, error) {
 // scrubbedBody is the body that the run sees.
 type scrubbedBody struct {
 	io.Reader
-	under   io.ReadCloser
-	drain   bool // everything was read already: let the connection be reused
-	trailer *http.Response
-	x       *exchange
+	under  io.ReadCloser
+	drain  bool // everything was read already: let the connection be reused
+	answer *http.Response
+	set    *scrub.Set
+	hit    func(int)
 }
 
 func (b *scrubbedBody) Read(p []byte) (int, error) {
@@ -151,7 +152,7 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 		if b.drain {
 			_, _ = io.CopyN(io.Discard, b.under, 1)
 		}
-		scrubHeader(b.trailer.Trailer, b.x.scrub.set, b.x.hit)
+		scrubHeader(b.answer.Trailer, b.set, b.hit)
 	}
 	return n, err
 }

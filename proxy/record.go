@@ -17,7 +17,7 @@ func (x *exchange) record(d *Denial) {
 	}
 	method := knownMethod(x.method)
 	e := audit.Event{
-		Time: now, Kind: audit.Request, Action: action, Host: x.target.Authority(), Method: method,
+		Time: now, Kind: audit.Request, Action: action, Host: x.target.HostHeader(), Method: method,
 		Status: x.status, Code: string(x.code), Duration: now.Sub(x.started),
 	}
 	if x.run != nil {
@@ -35,7 +35,7 @@ func (x *exchange) record(d *Denial) {
 		}
 	}
 	for i, n := range x.hits {
-		m.scrubbed.WithLabelValues(action, x.scrub.named[i].Name).Add(float64(n))
+		m.scrubbed.WithLabelValues(action, x.scrub.names[i]).Add(float64(n))
 	}
 	if d != nil {
 		e.Kind, e.Reason = audit.Denied, d.Message

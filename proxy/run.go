@@ -7,13 +7,11 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/latchgate/latchgate/manifests"
-	"github.com/latchgate/latchgate/proxy/scrub"
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -116,51 +114,9 @@ func (r *Run) end(cause error) {
 		r.expiry.Stop()
 	}
 	r.cancel(cause)
-	// The compiled forms of the run's secrets go with it.
-	r.scrubber.Store(nil)
-}
-
-// scrubber is the compiled set of every value that the run could have sent:
-// those of now, and those that the file held earlier in this run.
-type scrubber struct {
-	generation uint64
-	named      []scrub.Named
-	set        *scrub.Set
-}
-
-// scrubSet returns the run's scrubber, compiled anew when the secrets changed.
-// A rotated value stays in it until the run ends: an upstream may still send
-// back what it was given before the rotation.
-func (r *Run) scrubSet(set *secrets.Set) *scrubber {
-	if s := r.scrubber.Load(); s != nil && s.generation == set.Generation() {
-		return s
-	}
 	r.scrubMu.Lock()
 	defer r.scrubMu.Unlock()
-	old := r.scrubber.Load()
-	if old != nil && old.generation == set.Generation() {
-		return old
-	}
-	next := &scrubber{generation: set.Generation()}
-	if old != nil {
-		next.named = slices.Clone(old.named)
-	}
-	for _, name := range set.Names() {
-		v, ok := set.Get(name)
-		if !ok || v.Len() == 0 || slices.ContainsFunc(next.named, func(n scrub.Named) bool {
-			return n.Name == name && v.Equal(secrets.NewValue(n.Value))
-		}) {
-			continue
-		}
-		next.named = append(next.named, scrub.Named{Name: name, Value: slices.Clone(v.Reveal())})
-	}
-	if len(next.named) > 0 {
-		next.set = scrub.Compile(next.named)
-	}
-	if r.ctx.Err() == nil {
-		r.scrubber.Store(next)
-	}
-	return next
+	r.scrubber.Swap(nil).release()
 }
 
 // randomID returns n random bytes in lower-case hex.

@@ -90,7 +90,7 @@ type exchange struct {
 	space   [4]*binding // holds matched without an allocation in the common case
 	secrets *secrets.Set
 	scrub   *scrubber
-	hits    map[int]int // scrubbed values, by their index in scrub.named
+	hits    map[int]int // scrubbed values, by their index in scrub.names
 	status  int
 	code    Code
 	head    time.Duration // until the answer's head was ready to be handed on
@@ -231,7 +231,7 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 	if err != nil {
 		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
 	}
-	x.secrets, x.scrub = set, x.run.scrubSet(set)
+	x.secrets, x.scrub = set, x.run.scrubberFor(set)
 	if x.scrub.set != nil {
 		keepScannable(r.Header)
 	}
@@ -313,6 +313,7 @@ func (x *exchange) refuse(r *http.Request, d *Denial) *http.Response {
 func (x *exchange) releaseSecrets() {
 	if x.secrets != nil {
 		x.secrets.Release()
-		x.secrets = nil
+		x.scrub.release()
+		x.secrets, x.scrub = nil, nil
 	}
 }

@@ -34,7 +34,17 @@ func (s *Set) add(value []byte, secret int) {
 		put(base64Core(base64.StdEncoding, value, before), false)
 		put(base64Core(base64.URLEncoding, value, before), false)
 	}
-	put([]byte(hex.EncodeToString(value)), true)
+	put(hex.AppendEncode(nil, value), true)
+}
+
+// Wipe overwrites the values that s searches for. Nothing may use s any more.
+func (s *Set) Wipe() {
+	if s == nil {
+		return
+	}
+	for _, n := range s.needles {
+		clear(n.text[:cap(n.text)])
+	}
 }
 
 // base64Core returns the characters of the encoding that depend on value alone
@@ -44,6 +54,7 @@ func base64Core(enc *base64.Encoding, value []byte, before int) []byte {
 	padded := append(make([]byte, before, before+len(value)), value...)
 	text := make([]byte, enc.EncodedLen(len(padded)))
 	enc.Encode(text, padded)
+	clear(padded)
 	return text[(8*before+5)/6 : 8*len(padded)/6]
 }
 
