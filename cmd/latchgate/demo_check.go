@@ -152,7 +152,7 @@ func (e *demoEvidence) counted() string {
 // disk within 50 ms), verifies its chain and returns its events.
 func (h *demoHouse) auditRecord(ctx context.Context) (events []audit.Entry, err error) {
 	file := h.daemon.gate.Config().Audit.File
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	missing := []audit.Kind{audit.Request, audit.Request, audit.Denied, audit.Execution, audit.RunClosed, audit.RunClosed}
 	for entry, err := range audit.Follow(ctx, file, 1000) {
