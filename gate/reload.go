@@ -94,7 +94,8 @@ func (g *Gate) apply(ctx context.Context, next *configs.Config) (errs []error) {
 }
 
 // keepBroken keeps the last good version of an action whose file no longer
-// parses, so that a slip in an editor takes nothing away.
+// parses, so that a slip in an editor takes nothing away, and uncovers no
+// bundled action that the file narrowed.
 func keepBroken(st, old *state) {
 	broken := map[string]bool{}
 	for _, p := range st.problems {
@@ -103,7 +104,7 @@ func keepBroken(st, old *state) {
 		}
 	}
 	for id, a := range old.actions.byID {
-		if _, ok := st.actions.byID[id]; !ok && broken[a.File] {
+		if now, ok := st.actions.byID[id]; broken[a.File] && (!ok || strings.HasPrefix(now.File, "bundled:")) {
 			st.actions.byID[id] = a
 		}
 	}
