@@ -48,6 +48,7 @@ type origin struct {
 	mu       sync.Mutex
 	arrived  []arrival
 	apiToken string // what it wants now
+	said     string // what /say answers
 	gitToken string
 }
 
@@ -114,6 +115,13 @@ func (o *origin) wantAPI(token string) {
 	o.apiToken = token
 }
 
+// say makes /say answer that text.
+func (o *origin) say(text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said = text
+}
+
 // wants is the one Authorization that the host accepts; "" where it wants none.
 func (o *origin) wants(host string) string {
 	o.mu.Lock()
@@ -144,6 +152,11 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/hold":
 		o.wait(r)
 		_, _ = io.WriteString(w, "held to the end")
+	case "/say":
+		o.mu.Lock()
+		text := o.said
+		o.mu.Unlock()
+		_, _ = io.WriteString(w, text)
 	case "/download":
 		o.download(w, r)
 	default:
