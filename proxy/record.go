@@ -55,6 +55,9 @@ func (x *exchange) log(d *Denial, action, method string) {
 	if x.run != nil {
 		attrs = append(attrs, "run", x.run.ID)
 	}
+	if d.Hint != "" {
+		attrs = append(attrs, "hint", d.Hint)
+	}
 	if d.Cause != nil {
 		attrs = append(attrs, "cause", x.causeOf(d))
 	}

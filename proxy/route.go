@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/latchgate/latchgate/manifests"
+	"github.com/latchgate/latchgate/proxy/target"
 )
 
 // authority is a canonical host and port, the key under which a run remembers
@@ -14,6 +15,10 @@ import (
 type authority struct {
 	host string
 	port uint16
+}
+
+func (a authority) String() string {
+	return target.Target{Host: a.host, Port: a.port}.Authority()
 }
 
 // rule is one action of a run, compiled at open.
@@ -139,7 +144,7 @@ func (b *binding) covers(method, path string) bool {
 
 // denyHost is the refusal of an authority that no action of the run covers.
 func (r *Run) denyHost(a authority) *Denial {
-	d := &Denial{Code: EgressDenied, Message: fmt.Sprintf("no action of this run may reach port %d of that host", a.port)}
+	d := &Denial{Code: EgressDenied, Message: "no action of this run may reach " + a.String()}
 	var allowed []string
 	for _, ru := range r.rules {
 		for _, h := range ru.hosts {

@@ -102,10 +102,11 @@ func (a *app) logger(cfg *configs.Config) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewJSONHandler(a.err, o)), level
 }
 
-// quietLogger is for commands whose output is not a log: what goes wrong, and
-// no more, unless log.level was set on purpose.
+// quietLogger is for commands whose output is not a log: what was refused or
+// goes wrong, and no more, unless log.level was set on purpose. A client shows
+// nothing of a refused CONNECT but its status, so the reason must come from here.
 func (a *app) quietLogger(cfg *configs.Config) *slog.Logger {
-	level := slog.LevelError
+	level := slog.LevelWarn
 	if cfg.Explicit("log.level") {
 		level = cfg.Log.SlogLevel()
 	}
