@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -96,6 +97,22 @@ func TestEverySpecialPurposeRangeIsRefusedAndItsNeighboursAreNot(t *testing.T) {
 	}
 }
 
+func TestRefusalNamesTheNarrowestRange(t *testing.T) {
+	for s, want := range map[string]string{
+		"127.0.0.1": "loopback", "255.255.255.255": "limited broadcast", "255.255.255.254": "reserved", "::": "unspecified", "::1": "loopback",
+		"::2": "IPv4-compatible", "::ffff:0:8.8.8.8": "IPv4-translated", "64:ff9b:1::1": "local-use NAT64", "100::1": "discard only",
+		"100:0:0:1::1": "dummy prefix", "2001::1": "Teredo", "2001:1::1": "IETF protocol", "2001:2::1": "benchmarking", "2001:3::1": "AMT",
+		"2001:4:112::1": "AS112", "2001:10::1": "ORCHID (", "2001:20::1": "ORCHIDv2", "2001:30::1": "drone", "5f00::1": "segment routing",
+		"fc00::1": "unique local", "fe80::1": "link local", "fec0::1": "site local", "ff02::1": "multicast", "4000::1": "not global unicast",
+		"2600::5efe:10.0.0.1": "ISATAP to private use",
+	} {
+		refused, ok := errors.AsType[*Error](new(Guard).Check(netip.MustParseAddr(s)))
+		if !ok || !strings.HasPrefix(refused.Reason, want) {
+			t.Errorf("%s: %+v, want %s", s, refused, want)
+		}
+	}
+}
+
 func TestPublicAddressesPass(t *testing.T) {
 	var zero Guard
 	for _, s := range []string{
@@ -113,7 +130,7 @@ func TestMetadataServicesAreRefusedWhateverIsAllowed(t *testing.T) {
 	for _, s := range []string{
 		"169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192",
 		"169.254.42.42", "169.254.0.23", "100.96.0.96", "169.254.169.252",
-		"fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fe80::a9fe:a9fe", "fe80::a9fe:a9fe%eth0",
+		"fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fd00:a9fe:a9fe::1", "fe80::a9fe:a9fe", "fe80::a9fe:a9fe%eth0",
 		"::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1",
 		"64:ff9b:1::169.254.169.254", "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0",
 		"2001:0:a9fe:a9fe::1", "2001::5601:5601", "2600::5efe:169.254.169.254", "fe80::200:5efe:169.254.169.254",

@@ -265,7 +265,7 @@ func TestOnlyTypesThatCannotHoldTextPass(t *testing.T) {
 		"image/png": false, "IMAGE/JPEG": false, "video/mp4; codecs=\"avc1\"": false, "audio/ogg": false, "font/woff2": false, " image/webp ": false,
 		"": true, "text/plain": true, "application/json": true, "application/octet-stream": true, "text/event-stream": true,
 		"application/grpc": true, "multipart/mixed; boundary=x": true, "image": true, "images/png": true, "imageX/png": true,
-		"image/svg+xml": true, "IMAGE/SVG+XML; charset=utf-8": true, "audio/x-mpegurl": true, "audio/mpegurl": true, "image/png, text/html": true,
+		"image/svg+xml": true, "image/svg": true, "IMAGE/SVG+XML; charset=utf-8": true, "audio/x-mpegurl": true, "audio/mpegurl": true, "image/png, text/html": true,
 		"text/html, image/png": true, "image/x-xml": true, "model/vrml": true, "application/font-woff": true, "; image/png": true,
 	} {
 		if got := ScrubbableType(contentType); got != scrubbed {

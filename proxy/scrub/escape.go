@@ -20,12 +20,13 @@ const (
 // itself is escaped once more, as in %2541, \\u0041 and &amp;#65;.
 const maxDepth = 2
 
-// maxEscape is the length of the longest escape of one character that is read:
-// &amp;#x0000041; or &amp;UnderBar;.
 const (
+	maxDigits = 7 // of a numeric entity, leading zeros included
+	maxName   = 8 // of a named one
+
+	// maxEscape is the length of the longest escape of one byte:
+	// &amp;#x0000041; or &amp;UnderBar;, rounded up.
 	maxEscape = 16
-	maxDigits = 7
-	maxName   = 8
 )
 
 // escape reads the escape that begins at b[p] at the given depth. width is its
