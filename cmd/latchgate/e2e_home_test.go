@@ -146,6 +146,20 @@ func (h *home) setSecrets(values map[string]string) {
 	}
 }
 
+// script runs a shell script in the home, outside latchgate.
+func (h *home) script(text string, args ...string) outcome {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, "sh", append([]string{"-c", text, "sh"}, args...)...)
+	var out, errOut bytes.Buffer
+	c.Dir, c.Env, c.Stdout, c.Stderr, c.WaitDelay = h.dir, h.environ, &out, &errOut, time.Second
+	if err := c.Run(); c.ProcessState == nil || ctx.Err() != nil {
+		h.t.Fatalf("%s: %v", text, err)
+	}
+	return outcome{out.String(), errOut.String(), c.ProcessState.ExitCode()}
+}
+
 // outcome is what became of a command.
 type outcome struct {
 	stdout, stderr string
