@@ -139,7 +139,18 @@ func (b *binding) covers(method, path string) bool {
 	match := func(g manifests.PathPattern) bool { return g.Match(path) }
 	return (len(b.Methods) == 0 || slices.Contains(b.Methods, method)) &&
 		(len(b.Paths) == 0 || slices.ContainsFunc(b.Paths, match)) &&
-		!slices.ContainsFunc(b.ExceptPaths, match)
+		!b.excepts(path)
+}
+
+// excepts reports whether the path is one that the binding stays away from. An
+// upstream that decodes more than the canonical form does must not be reached
+// at an excepted path by another spelling.
+func (b *binding) excepts(path string) bool {
+	if len(b.ExceptPaths) == 0 {
+		return false
+	}
+	loose := target.Loosened(path)
+	return slices.ContainsFunc(b.ExceptPaths, func(g manifests.PathPattern) bool { return g.Match(path) || g.Match(loose) })
 }
 
 // denyHost is the refusal of an authority that no action of the run covers.

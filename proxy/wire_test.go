@@ -85,6 +85,15 @@ func TestBindings(t *testing.T) {
 			}
 		})
 	}
+	t.Run("path is excepted in another spelling", func(t *testing.T) {
+		run, tok := h.open(strings.Replace(bearerManifest, "required: true", `inject: [{as: bearer, except_paths: ["/v1/*:delete", "/admin/**"]}]`, 1))
+		for _, path := range []string{"/v1/x:delete", "/v1/x%3Adelete", "/admin/%61", "/x/../admin"} {
+			get(t, h.client(run, tok), h.url(path))
+			if seen := h.origin.last(t); seen.Header["Authorization"] != nil {
+				t.Errorf("%s went out as %s, stamped", path, seen.RequestURI)
+			}
+		}
+	})
 	t.Run("path", func(t *testing.T) {
 		run, tok := h.open(strings.Replace(bearerManifest, "required: true", `inject: [{as: path, format: "/bot{value}"}]`, 1))
 		resp, body := get(t, h.client(run, tok), h.url("/getMe"))
