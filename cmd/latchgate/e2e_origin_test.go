@@ -19,6 +19,7 @@ import (
 	"net/http/cgi"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ type origin struct {
 type arrival struct {
 	Proto, Host, Method, Path, Query string
 	Header                           http.Header
+	Body                             string // of a JSON request
 }
 
 func newOrigin(t *testing.T, apiToken, gitToken string) *origin {
@@ -136,8 +138,13 @@ func (o *origin) wants(host string) string {
 }
 
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := arrival{Proto: r.Proto, Host: r.Host, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone()}
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "application/json") {
+		body, _ := io.ReadAll(r.Body)
+		a.Body = string(body)
+	}
 	o.mu.Lock()
-	o.arrived = append(o.arrived, arrival{r.Proto, r.Host, r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone()})
+	o.arrived = append(o.arrived, a)
 	o.mu.Unlock()
 	if want := o.wants(r.Host); want != "" && !slices.Equal(r.Header["Authorization"], []string{want}) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="origin"`)
