@@ -36,6 +36,9 @@ func (s *Store) decrypt(ctx context.Context, data []byte, mem *memory) (map[stri
 // choose picks the backend for a file. The document is nil where the file can't be
 // parsed here and the sops program is to have its say.
 func (s *Store) choose(f format, data []byte) (backend string, doc *document, err error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return "", nil, fail(DecryptFailed, emptyFile(s.opts.File))
+	}
 	if f == formatINI {
 		return BackendSops, nil, nil
 	}

@@ -13,15 +13,17 @@ import (
 // Names returns the names in the file, in its order.
 func (s *Store) Names(ctx context.Context) ([]string, error) {
 	var names []string
-	err := s.read(ctx, func(d *Document) error {
+	err := s.Read(ctx, func(d *Document) error {
 		names = d.Names()
 		return nil
 	})
 	return names, err
 }
 
-// read decrypts the file, past the cache, for the time of the call.
-func (s *Store) read(ctx context.Context, look func(*Document) error) error {
+// Read decrypts the file, past the cache, and lets look see what it holds. What
+// look changes in the document is not written. The document's values are
+// overwritten when Read returns.
+func (s *Store) Read(ctx context.Context, look func(*Document) error) error {
 	data, _, err := readFile(s.opts.File)
 	if err != nil {
 		return s.unreadable(err)

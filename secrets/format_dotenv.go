@@ -42,7 +42,7 @@ func parseDotenvFile(data []byte) (*document, error) {
 		}
 	}
 	if len(meta.keys) == 0 {
-		return nil, errNoMetadata
+		return nil, ErrNotEncrypted
 	}
 	m, err := parseMetadata(meta)
 	if err != nil {

@@ -45,7 +45,7 @@ func parseYAMLFile(data []byte) (*document, error) {
 		src.docs = append(src.docs, &doc)
 	}
 	if len(d.docs) == 0 {
-		return nil, errNoMetadata
+		return nil, ErrNotEncrypted
 	}
 	return d, nil
 }

@@ -33,8 +33,6 @@ func (e ageEntry) native() bool {
 		strings.HasPrefix(e.recipient, "age1") && strings.Count(e.recipient, "1") == 1
 }
 
-var errNoMetadata = errors.New("sops metadata not found: the file is not encrypted with sops")
-
 // keyTypes are the lists of encrypted data keys other than age, with the fields
 // that name a key to a reader.
 var keyTypes = []struct{ list, name string }{
@@ -44,7 +42,7 @@ var keyTypes = []struct{ list, name string }{
 
 func parseMetadata(n *node) (metadata, error) {
 	if n == nil {
-		return metadata{}, errNoMetadata
+		return metadata{}, ErrNotEncrypted
 	}
 	if n.kind != kindMap {
 		return metadata{}, errors.New("sops metadata is not a map")

@@ -103,7 +103,11 @@ func (s *Set) RequireAll() error {
 	if len(s.missing) == 0 {
 		return nil
 	}
-	return missing(slices.Clone(s.missing))
+	e := missing(slices.Clone(s.missing))
+	if nested(s.entry.values) {
+		e.Detail = nestedDetail
+	}
+	return e
 }
 
 // Generation tells decryptions apart: what was derived from a Set holds for every
