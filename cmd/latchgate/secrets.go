@@ -41,7 +41,7 @@ As an argument it would stay in the shell's history.`,
 	imports := &cobra.Command{Use: "import FILE", Short: "Set all secrets of a dotenv or JSON file in one step", Args: cobra.ExactArgs(1),
 		Example: "  latchgate secrets import .env\n  latchgate secrets import tokens.json",
 		RunE:    func(c *cobra.Command, args []string) error { return a.importSecrets(c, args[0]) }}
-	c.AddCommand(a.secretsInitCommand(), set, remove, list, imports)
+	c.AddCommand(a.secretsInitCommand(), set, remove, list, imports, a.secretsEditCommand(), a.secretsRotateKeyCommand())
 	return c
 }
 
@@ -110,7 +110,7 @@ func (a *app) setSecret(c *cobra.Command, args []string, fromStdin bool, fromFil
 		fmt.Fprintln(a.err, "latchgate: warning: a value on the command line stays in the shell's history and shows in `ps`; use the prompt or --stdin")
 		value = []byte(args[1])
 	case fromFile != "":
-		value, err = os.ReadFile(fromFile)
+		value, err = a.readFile(fromFile)
 	case fromStdin:
 		value, err = io.ReadAll(a.in)
 	default:
@@ -140,12 +140,14 @@ func (a *app) promptSecret(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An interrupt must not leave the terminal without echo.
-	stop := context.AfterFunc(ctx, func() { _ = term.Restore(int(f.Fd()), state); fmt.Fprintln(a.err); os.Exit(130) })
-	defer stop()
 	fmt.Fprintf(a.err, "Value of %s: ", name)
-	value, err := term.ReadPassword(int(f.Fd()))
+	value, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) })
 	fmt.Fprintln(a.err)
+	if ctx.Err() != nil {
+		// An interrupt must not leave the terminal without echo.
+		_ = term.Restore(int(f.Fd()), state)
+		return nil, exitStatus(130)
+	}
 	return value, err
 }
 
@@ -167,14 +169,21 @@ func (a *app) importSecrets(c *cobra.Command, file string) error {
 		return err
 	}
 	defer clear(raw)
-	values, err := secrets.ParseImport(file, raw)
+	name := file
+	if file == "-" && bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		name = "-.json" // standard input has no name to tell the format by
+	}
+	values, err := secrets.ParseImport(name, raw)
 	if err != nil {
 		return withHint(fmt.Errorf("%s: %w", file, err), "a JSON object of strings, or lines of NAME=value")
 	}
 	if err := a.edit(c, func(d *secrets.Document) error { return d.Import(values) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), file)
+	fmt.Fprintf(a.out, "secrets imported: %d\n", len(values))
+	if file != "-" {
+		fmt.Fprintf(a.out, "now delete %s\n", file)
+	}
 	return nil
 }
 

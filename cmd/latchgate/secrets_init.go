@@ -22,17 +22,31 @@ func (a *app) secretsInitCommand() *cobra.Command {
 		Short: "Make an age key, an encrypted secrets file and the settings that name them",
 		Long: `Make an age key, a .sops.yaml and an encrypted secrets file that holds nothing,
 and name both in latchgate.toml. What exists is left as it is, so it can be run
-again. Keep a copy of the key: without it nothing opens the file.`,
-		Example: "  latchgate secrets init\n  latchgate secrets init --recipient age1...",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.initSecrets(c, recipients, force) },
+again. Keep a copy of the key: without it nothing opens the file.
+
+An age key that you have is used with --key-file. A .sops.yaml that is there
+decides for whom the file is encrypted: with recipients of AWS KMS, GCP KMS, Azure
+Key Vault, HashiCorp Vault or PGP the sops program makes the file, and no age key
+is made.`,
+		Example: `  latchgate secrets init
+  latchgate secrets init --recipient age1...
+  latchgate secrets init --key-file ~/.config/sops/age/keys.txt
+  printf 'creation_rules: [{kms: "arn:aws:kms:..."}]' > .sops.yaml && latchgate secrets init`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.initSecrets(c, recipients, force) },
 	}
 	c.Flags().StringSliceVar(&recipients, "recipient", nil, "age public key that can read the file too; repeat for more")
+	c.Flags().String("file", "", "secrets file (sets secrets.sops_secrets_file)")
+	c.Flags().String("key-file", "", "age key file (sets secrets.sops_key_file)")
 	c.Flags().BoolVar(&force, "force", false, "begin anew; the key and the file that are there are renamed")
 	return c
 }
 
+// initFlags are written into latchgate.toml, whatever it says.
+var initFlags = map[string]string{"file": "secrets.sops_secrets_file", "key-file": "secrets.sops_key_file"}
+
 func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) error {
+	a.flagKeys = initFlags
 	cfg, err := a.config(c)
 	if err != nil {
 		return err
@@ -60,7 +74,7 @@ func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) err
 	for _, b := range made.Backups {
 		fmt.Fprintf(a.out, "renamed  %-14s %s\n", "old one", b)
 	}
-	settings, changed, err := nameInConfig(cfg)
+	settings, changed, err := nameInConfig(c, cfg)
 	if err != nil {
 		return err
 	}
@@ -83,18 +97,20 @@ func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) err
 }
 
 // nameInConfig writes the two settings into latchgate.toml where they are not
-// there yet.
-func nameInConfig(cfg *configs.Config) (file string, changed bool, err error) {
+// there yet, or were given as flags.
+func nameInConfig(c *cobra.Command, cfg *configs.Config) (file string, changed bool, err error) {
 	if file = cfg.File(); file == "" {
 		if file, err = filepath.Abs("latchgate.toml"); err != nil {
 			return "", false, err
 		}
 	}
 	want := map[string]string{}
-	for key, path := range map[string]string{"secrets.sops_secrets_file": cfg.Secrets.SopsSecretsFile, "secrets.sops_key_file": cfg.Secrets.SopsKeyFile} {
-		if cfg.Explicit(key) {
+	paths := map[string]string{"secrets.sops_secrets_file": cfg.Secrets.SopsSecretsFile, "secrets.sops_key_file": cfg.Secrets.SopsKeyFile}
+	for flag, key := range initFlags {
+		if cfg.Explicit(key) && !c.Flags().Changed(flag) {
 			continue
 		}
+		path := paths[key]
 		if rel, err := filepath.Rel(filepath.Dir(file), path); err == nil && !strings.HasPrefix(rel, "..") {
 			path = rel
 		}
@@ -123,7 +139,7 @@ func ignoreKey(key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line := "/" + filepath.ToSlash(rel)
+	line := "/" + filepath.ToSlash(rel) + "*" // its backups too
 	if filepath.Base(filepath.Dir(key)) == ".latchgate" {
 		line = "/" + filepath.ToSlash(filepath.Dir(rel)) + "/"
 	}
