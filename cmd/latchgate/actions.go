@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -168,8 +170,8 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 	}
 	properties, _ := v.Args["properties"].(map[string]any)
 	required := fmt.Sprint(v.Args["required"])
-	for name, p := range properties {
-		property, _ := p.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		property, _ := properties[name].(map[string]any)
 		need := ""
 		if strings.Contains(" "+strings.Trim(required, "[]")+" ", " "+name+" ") {
 			need = ", required"
@@ -192,6 +194,17 @@ func orEmpty(v any) any {
 		return ""
 	}
 	return v
+}
+
+// problemView is what is wrong with a manifest, as JSON.
+type problemView struct {
+	File     string `json:"file"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+	ActionID string `json:"action_id,omitempty"`
+	Severity string `json:"severity"` // error or note
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
 }
 
 // validateActions checks the files and folders named, or all of the configuration's.
@@ -231,17 +244,21 @@ func (a *app) validateActions(c *cobra.Command, paths []string, asJSON bool) err
 	count += len(catalog.All())
 	problems = append(problems, ps...)
 	if asJSON {
-		if problems == nil {
-			problems = []manifests.Problem{}
+		views := make([]problemView, len(problems))
+		for i, p := range problems {
+			views[i] = problemView{p.File, p.Line, p.Column, p.ActionID, "error", p.Message, p.Hint}
+			if p.Severity == manifests.Note {
+				views[i].Severity = "note"
+			}
 		}
-		if err := printJSON(a.out, problems); err != nil {
+		if err := printJSON(a.out, views); err != nil {
 			return err
 		}
 	} else {
 		for _, p := range problems {
 			fmt.Fprintln(a.out, p.String())
 		}
-		fmt.Fprintf(a.out, "%d actions are good\n", count)
+		fmt.Fprintf(a.out, "good actions: %d\n", count)
 	}
 	if manifests.HasErrors(problems) {
 		return withHint(errors.New("some manifests can't be used"), "each line above says what to write instead")
