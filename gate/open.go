@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -195,14 +196,16 @@ func (g *Gate) refused(q OpenRequest, err error) *Error {
 	}
 	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunRefused, Principal: q.Principal, Actions: q.Actions, Code: e.Code, Reason: e.Message})
 	attrs := []any{"code", e.Code, "principal", q.Principal, "actions", strings.Join(q.Actions, ","), "reason", e.Message}
+	// Who asked is told code and reason; it is a warning where the log knows more.
+	level := slog.LevelInfo
 	var sec *secrets.Error
 	if errors.As(err, &sec) && sec.Detail != "" {
-		attrs = append(attrs, "detail", sec.Detail)
+		level, attrs = slog.LevelWarn, append(attrs, "detail", sec.Detail)
 	}
-	if e.Err != nil {
-		attrs = append(attrs, "cause", e.Err.Error())
+	if e.Err != nil && e.Err.Error() != e.Message {
+		level, attrs = slog.LevelWarn, append(attrs, "cause", e.Err.Error())
 	}
-	g.log.Warn("run refused", attrs...)
+	g.log.Log(context.Background(), level, "run refused", attrs...)
 	return e
 }
 
