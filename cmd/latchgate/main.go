@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/latchgate/latchgate/gate"
@@ -57,16 +58,29 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if errors.As(err, &status) {
 		return int(status)
 	}
-	// One line what, one line what to do.
-	fmt.Fprintln(errOut, "latchgate: "+err.Error())
-	if hint := hintOf(err); hint != "" {
-		fmt.Fprintln(errOut, "  "+hint)
-	}
+	report(errOut, err)
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitError
+}
+
+// report prints an error: one line what, one line what to do. Several that
+// came together are printed one after the other. Packages below write "what;
+// what to do" where a message has to do without a hint of its own.
+func report(w io.Writer, err error) {
+	todo := hintOf(err)
+	for what := range strings.SplitSeq(err.Error(), "\n") {
+		if at := strings.LastIndex(what, "; "); todo == "" && at >= 0 {
+			what, todo = what[:at], what[at+2:]
+		}
+		fmt.Fprintln(w, "latchgate: "+what)
+		if todo != "" {
+			fmt.Fprintln(w, "  "+todo)
+		}
+		todo = ""
+	}
 }
 
 // hinted is an error with what to do about it.

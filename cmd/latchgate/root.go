@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -38,11 +40,10 @@ Start with:
   latchgate secrets init                 make a key and an encrypted secrets file
   latchgate secrets set GITHUB_TOKEN     put a credential in
   latchgate exec --action github -- git clone https://github.com/you/private`,
-		SilenceUsage:               true,
-		SilenceErrors:              true,
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.NoArgs,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -63,6 +64,7 @@ func wrongUsage(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		wrongUsage(sub)
 	}
+	c.SuggestionsMinimumDistance = 2
 	check := c.Args
 	c.Args = func(c *cobra.Command, args []string) error {
 		if c.HasSubCommands() && len(args) > 0 && !c.DisableFlagParsing {
@@ -85,6 +87,9 @@ func wrongUsage(c *cobra.Command) {
 // config loads the configuration with the flags of the command over it.
 func (a *app) config(c *cobra.Command) (*configs.Config, error) {
 	cfg, err := configs.Load(configs.Options{File: a.configFile, Flags: c.Flags(), FlagKeys: a.flagKeys})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("configuration: %w", err), "name a file that is there, or none: everything has a default")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

@@ -104,5 +104,9 @@ func (a *app) readFile(name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(a.in)
 	}
-	return os.ReadFile(name)
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, withHint(err, "name a file that can be read, or - for standard input")
+	}
+	return raw, nil
 }
