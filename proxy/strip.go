@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/latchgate/latchgate/manifests"
 )
@@ -74,6 +78,42 @@ func stripOwned(h http.Header, u *url.URL, matched []*binding) {
 			u.RawQuery = dropParam(u.RawQuery, b.Param)
 		}
 	}
+}
+
+// stripTrailer leaves of a request's trailer what was announced, is fit for a
+// trailer (RFC 9110 section 6.5.1) and is owned by no binding. A server that
+// merges the trailer into the header would take the agent's credential for ours.
+func stripTrailer(r *http.Request, matched []*binding) {
+	if len(r.Trailer) == 0 || r.Body == nil {
+		r.Trailer = nil
+		return
+	}
+	kept := http.Header{}
+	for name := range r.Trailer {
+		owned := slices.ContainsFunc(matched, func(b *binding) bool { return sameName(name, b.field()) })
+		if !owned && httpguts.ValidTrailerHeader(name) {
+			kept[name] = nil
+		}
+	}
+	r.Body = &trailedBody{ReadCloser: r.Body, received: r.Trailer, kept: kept}
+	r.Trailer = kept
+}
+
+// trailedBody copies the trailer that comes with the body's end; net/http puts
+// fields into the received one that nobody announced.
+type trailedBody struct {
+	io.ReadCloser
+	received, kept http.Header
+}
+
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		for name := range b.kept {
+			b.kept[name] = b.received[name]
+		}
+	}
+	return n, err
 }
 
 // sameName compares two header or parameter names as lenient servers do: CGI

@@ -205,6 +205,7 @@ func (x *exchange) askPolicy(method, path string) *Denial {
 func (x *exchange) stamp(r *http.Request, path string) *Denial {
 	stripHopByHop(r.Header)
 	stripOwned(r.Header, r.URL, x.matched)
+	stripTrailer(r, x.matched)
 	if len(x.matched) > 0 && x.target.Scheme != "https" && !x.plainAllowed() {
 		return &Denial{Code: InsecureTransport, Message: "a secret is never sent over plain http",
 			Hint: "use https; for a server on this machine add its address to proxy.allow_private in latchgate.toml"}
