@@ -34,10 +34,15 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	hit := x.hit
 	resp.Status = x.scrub.set.String(resp.Status, hit)
 	scrubHeader(resp.Header, x.scrub.set, hit)
-	if !hasBody(resp) {
+	under := resp.Body.(*exchangeBody)
+	if under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
 	}
-	under := resp.Body.(*exchangeBody)
+	if !mayHaveContent(resp) {
+		// HTTP/2 lets a trailer follow all the same.
+		resp.Body = &scrubbedBody{Reader: noContent{resp.Body}, under: under, answer: resp, set: x.scrub.set, hit: hit}
+		return resp, nil
+	}
 	if denied := x.scrubBody(resp); denied != nil {
 		under.abandon()
 		return nil, denied
@@ -57,9 +62,21 @@ func scrubHeader(h http.Header, set *scrub.Set, hit func(int)) {
 	}
 }
 
-func hasBody(resp *http.Response) bool {
-	return resp.Request.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent &&
-		resp.StatusCode != http.StatusNotModified && resp.ContentLength != 0 && resp.Body != http.NoBody
+func mayHaveContent(resp *http.Response) bool {
+	return resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified && resp.ContentLength != 0
+}
+
+// noContent is the body of an answer that must not have one: what an upstream
+// sends against that is not looked at, and not handed on.
+type noContent struct{ body io.Reader }
+
+func (c noContent) Read([]byte) (int, error) {
+	var b [1]byte
+	n, err := c.body.Read(b[:])
+	if n > 0 {
+		err = io.EOF
+	}
+	return 0, err
 }
 
 func (x *exchange) scrubBody(resp *http.Response) *Denial {
