@@ -266,8 +266,8 @@ func keepScannable(h http.Header) {
 // plainAllowed: a stamped request may go over plain http to this machine
 // alone, and only where the operator listed its address.
 func (x *exchange) plainAllowed() bool {
-	if !loopbackHost(x.target.Host) {
-		return false
+	if x.wire.up.proxy != nil || !loopbackHost(x.target.Host) {
+		return false // behind an upstream proxy it would leave this machine
 	}
 	if ip, err := netip.ParseAddr(x.target.Host); err == nil {
 		return x.wire.guard.Allowed(ip)
