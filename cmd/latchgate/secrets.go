@@ -180,10 +180,11 @@ func (a *app) importSecrets(c *cobra.Command, file string) error {
 	if err := a.edit(c, func(d *secrets.Document) error { return d.Import(values) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "secrets imported: %d\n", len(values))
-	if file != "-" {
-		fmt.Fprintf(a.out, "now delete %s\n", file)
+	if file == "-" {
+		fmt.Fprintf(a.out, "imported %d secrets\n", len(values))
+		return nil
 	}
+	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), file)
 	return nil
 }
 
