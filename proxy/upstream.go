@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	netproxy "golang.org/x/net/proxy"
@@ -79,6 +80,13 @@ func (u *upstream) close() { u.CloseIdleConnections() }
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := u.checkLiteral(r.URL.Hostname()); err != nil {
 		return nil, err
+	}
+	if u.proxy != nil && u.proxy.Scheme != "socks5" && r.URL.Scheme == "http" {
+		// A proxy wants the absolute form (RFC 9112 section 3.2.2), which net/http
+		// does not make of an opaque path; it puts the scheme before "//".
+		absolute := *r.URL
+		absolute.Opaque = "//" + r.Host + strings.TrimPrefix(r.URL.Opaque, "*")
+		r.URL = &absolute
 	}
 	return u.Transport.RoundTrip(r)
 }
