@@ -125,15 +125,9 @@ func nameInConfig(c *cobra.Command, cfg *configs.Config) (file string, changed b
 // ignoreKey adds the key's folder to .gitignore where the key is in a git work
 // tree; it returns the file that it changed.
 func ignoreKey(key string) (string, error) {
-	top := filepath.Dir(key)
-	for {
-		if _, err := os.Stat(filepath.Join(top, ".git")); err == nil {
-			break
-		}
-		if top == filepath.Dir(top) {
-			return "", nil
-		}
-		top = filepath.Dir(top)
+	top := workTree(key)
+	if top == "" {
+		return "", nil
 	}
 	rel, err := filepath.Rel(top, key)
 	if err != nil {
