@@ -156,6 +156,7 @@ func (x *exchange) prepare(r *http.Request, rawPath string) (string, *Denial) {
 	r.URL = &url.URL{Scheme: x.target.Scheme, Host: authority, Opaque: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
 	r.Host = x.target.HostHeader()
 	r.RequestURI = ""
+	r.Close = false // the client's Connection: close is about its own connection
 	return path, nil
 }
 
