@@ -44,7 +44,7 @@ func (x *exchange) record(d *Denial) {
 	}
 	m.requests.WithLabelValues(action, domain, method, statusLabel(x.status)).Inc()
 	m.duration.WithLabelValues(action).Observe(now.Sub(x.started).Seconds())
-	if x.sent {
+	if x.head > 0 { // an answer came
 		m.overhead.Observe((x.head - x.waited).Seconds())
 	}
 	x.wire.audit.Record(e)
