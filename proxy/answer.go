@@ -22,6 +22,11 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		resp.Body.(*exchangeBody).abandon()
 		return nil, &Denial{Code: Unscannable, Message: "the upstream switched protocols, which was not asked for"}
 	}
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		resp.Body.(*exchangeBody).abandon()
+		return nil, &Denial{Code: UpstreamUnreachable, Message: "the upstream answered with a status that does not exist"}
+	}
+	delete(resp.Header, "Latchgate-Error") // says that we refused, so only we say it
 	delete(resp.Header, "Alt-Svc") // it would move the client to QUIC, around the proxy
 	if len(resp.Trailer) > 0 && resp.ContentLength > 0 {
 		// An HTTP/2 upstream may send both; HTTP/1.1 has trailers only without a length.
