@@ -89,7 +89,7 @@ func NewServer(c ServerConfig) *Server {
 func (s *Server) SetWire(w *Wire) { s.wire.Store(w) }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: s.header, IdleTimeout: s.idle, MaxHeaderBytes: maxHeadBytes,
+	return &http.Server{Handler: h, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: s.header, IdleTimeout: s.idle, MaxHeaderBytes: maxHeadBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 }
 
