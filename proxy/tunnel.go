@@ -125,14 +125,18 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		// Asked for every ClientHello; GetCertificate is not when a session is resumed.
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			t := hello.Conn.(*tunnelConn).tunnel
 			if name := hello.ServerName; name != "" {
 				if host, _, err := target.ParseAuthority(name, t.port); err != nil || host != t.host {
 					t.sni = "other" // answered with 421 once there is a request to answer
 				}
 			}
-			return ca.Leaf(t.host)
+			return nil, nil
+		},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return ca.Leaf(hello.Conn.(*tunnelConn).tunnel.host)
 		},
 	}
 }
