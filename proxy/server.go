@@ -99,11 +99,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	inner := make(chan error, 1)
 	go func() { inner <- s.inner.Serve(s.tunnels) }()
 	err := s.outer.Serve(ln)
-	<-inner
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	if !errors.Is(err, http.ErrServerClosed) {
+		return err // the listener failed; tunnels are served until Shutdown
 	}
-	return err
+	<-inner
+	return nil
 }
 
 // Shutdown stops accepting, lets requests and tunnels finish until ctx is
