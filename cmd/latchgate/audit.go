@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,11 +29,11 @@ func (a *app) auditCommand() *cobra.Command {
 	tail.Flags().IntVarP(&lines, "lines", "n", 20, "events of the past to print")
 	verify := &cobra.Command{Use: "verify", Short: "Check that no line was changed or removed", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.config(c)
+			file, err := a.auditFile(c, true)
 			if err != nil {
 				return err
 			}
-			n, err := audit.Verify(cfg.Audit.File)
+			n, err := audit.Verify(file)
 			if errors.Is(err, audit.ErrHistoryMissing) {
 				fmt.Fprintf(a.out, "%d events, unbroken; older files were archived or removed\n", n)
 				return nil
@@ -46,13 +48,26 @@ func (a *app) auditCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error {
+// auditFile is where the record is. One that nobody has written yet is an error
+// where it must be there: it is neither whole nor empty.
+func (a *app) auditFile(c *cobra.Command, mustExist bool) (string, error) {
 	cfg, err := a.config(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if cfg.Audit.File == "" {
-		return withHint(errors.New("audit.file is empty: nothing is recorded"), "set audit.file in latchgate.toml")
+		return "", withHint(errors.New("audit.file is empty: nothing is recorded"), "set audit.file in latchgate.toml")
+	}
+	if _, err := os.Stat(cfg.Audit.File); mustExist && errors.Is(err, fs.ErrNotExist) {
+		return "", withHint(fmt.Errorf("%s: nothing is recorded yet", cfg.Audit.File), "audit.file in latchgate.toml says where the record is")
+	}
+	return cfg.Audit.File, nil
+}
+
+func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error {
+	file, err := a.auditFile(c, !follow)
+	if err != nil {
+		return err
 	}
 	show := func(e audit.Entry) error {
 		if asJSON {
@@ -66,7 +81,7 @@ func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error 
 		return err
 	}
 	if follow {
-		for e, err := range audit.Follow(c.Context(), cfg.Audit.File, lines) {
+		for e, err := range audit.Follow(c.Context(), file, lines) {
 			if err != nil {
 				return err
 			}
@@ -77,7 +92,7 @@ func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error 
 		return nil
 	}
 	last := make([]audit.Entry, 0, lines)
-	for e, err := range audit.Read(cfg.Audit.File) {
+	for e, err := range audit.Read(file) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
