@@ -34,8 +34,6 @@ func (s *Server) dialBlind(ctx context.Context, x *exchange) (net.Conn, *Denial)
 // relay copies a blind tunnel both ways until both sides have ended, nothing
 // happened for the idle time, the run ended, or the server was shut down.
 func (s *Server) relay(client *replayConn, upstream net.Conn, x *exchange) {
-	s.blind.Add(1)
-	defer s.blind.Done()
 	gauge := s.metrics.tunnels.WithLabelValues("blind")
 	gauge.Inc()
 	defer gauge.Dec()

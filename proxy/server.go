@@ -56,10 +56,13 @@ type Server struct {
 	tunnels   *connQueue
 	tls       *tls.Config
 
+	admit    sync.Mutex // a CONNECT is counted in connects, or sees draining
 	draining atomic.Bool
+	connects sync.WaitGroup  // until handed to the inner server, blind tunnels until they end
+	serving  context.Context // ends when draining begins: cuts tunnels in which nothing was said yet
+	drain    context.CancelFunc
 	ctx      context.Context // ends when the drain time is over: cuts blind tunnels
 	cut      context.CancelFunc
-	blind    sync.WaitGroup
 }
 
 // NewServer makes a server that is ready to [Server.Serve].
@@ -72,6 +75,7 @@ func NewServer(c ServerConfig) *Server {
 		s.idle = 120 * time.Second
 	}
 	s.wire.Store(c.Wire)
+	s.serving, s.drain = context.WithCancel(context.Background())
 	s.ctx, s.cut = context.WithCancel(context.Background())
 	s.tunnels = newConnQueue()
 	s.tls = s.tunnelTLS(c.CA)
@@ -109,17 +113,20 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops accepting, lets requests and tunnels finish until ctx is
 // done, and then cuts what is left. It returns ctx's error if something was cut.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.admit.Lock()
 	s.draining.Store(true)
+	s.admit.Unlock()
+	s.drain()
 	s.tunnels.Close()
 	var wg sync.WaitGroup
 	var outer, inner error
 	wg.Go(func() { outer = s.outer.Shutdown(ctx) })
 	wg.Go(func() { inner = s.inner.Shutdown(ctx) })
-	blind := make(chan struct{})
-	go func() { s.blind.Wait(); close(blind) }()
+	connects := make(chan struct{})
+	go func() { s.connects.Wait(); close(connects) }()
 	var late error
 	select {
-	case <-blind:
+	case <-connects:
 	case <-ctx.Done():
 		late = ctx.Err()
 	}
@@ -127,8 +134,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cut()
 	_ = s.outer.Close()
 	_ = s.inner.Close()
-	<-blind
+	<-connects
 	return errors.Join(outer, inner, late)
+}
+
+// enter counts a CONNECT, unless the server is draining.
+func (s *Server) enter() bool {
+	s.admit.Lock()
+	defer s.admit.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.connects.Add(1)
+	return true
 }
 
 // newForwarder is goproxy as it is used here: it copies an answer to the

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -46,10 +47,11 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 
 // connect answers a CONNECT (RFC 9110 section 9.3.6).
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
-	if s.draining.Load() {
+	if !s.enter() {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
+	defer s.connects.Done()
 	wire := s.wire.Load()
 	x := &exchange{wire: wire, run: run, started: wire.now(), method: r.Method, target: target.Target{Scheme: "https"}}
 	t, denied := x.connectTarget(r)
@@ -103,7 +105,9 @@ func (s *Server) intercept(c *replayConn, t *tunnel) {
 		_ = c.Close()
 		return
 	}
+	stop := context.AfterFunc(s.serving, func() { _ = c.Close() })
 	first, err := c.early.Peek(1)
+	stop()
 	if err != nil {
 		_ = c.Close()
 		return
