@@ -27,7 +27,7 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		return nil, &Denial{Code: UpstreamUnreachable, Message: "the upstream answered with a status that does not exist"}
 	}
 	delete(resp.Header, "Latchgate-Error") // says that we refused, so only we say it
-	delete(resp.Header, "Alt-Svc") // it would move the client to QUIC, around the proxy
+	delete(resp.Header, "Alt-Svc")         // it would move the client to QUIC, around the proxy
 	if len(resp.Trailer) > 0 && resp.ContentLength > 0 {
 		// An HTTP/2 upstream may send both; HTTP/1.1 has trailers only without a length.
 		resp.ContentLength = -1
