@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/latchgate/latchgate/manifests"
@@ -41,6 +42,11 @@ func stamp(h http.Header, u *url.URL, matched []*binding, set *secrets.Set, wrot
 				Message: fmt.Sprintf("secret %s holds a line break or NUL and is never sent", b.secret),
 				Hint:    fmt.Sprintf("operator: set it again without the trailing newline: latchgate secrets set %s", b.secret)}
 		}
+		if !b.holds(v.Reveal()) {
+			return wrote, &Denial{Code: SecretUnavailable,
+				Message: fmt.Sprintf("secret %s can't stand where its binding puts it, and is never sent", b.secret),
+				Hint:    fmt.Sprintf("operator: a header holds no control characters, a path no empty secret: latchgate secrets set %s", b.secret)}
+		}
 		b.write(h, u, v)
 		wrote = append(wrote, b)
 	}
@@ -65,6 +71,19 @@ func taken(b *binding, wrote []*binding) bool {
 		}
 	}
 	return false
+}
+
+// holds reports whether the value can stand where the binding writes it as it
+// is. With an empty one "/{value}" would make "//" of the path's beginning, and
+// of the agent's first segment an authority.
+func (b *binding) holds(value []byte) bool {
+	switch b.As {
+	case manifests.Bearer, manifests.Header:
+		return !slices.ContainsFunc(value, func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f })
+	case manifests.Path:
+		return len(value) > 0
+	}
+	return true
 }
 
 // write puts the value where the binding says.
