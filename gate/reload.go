@@ -28,26 +28,32 @@ func (g *Gate) Reload(ctx context.Context, next *configs.Config) error {
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	err := errors.Join(g.apply(ctx, next)...)
-	result, reason := "ok", ""
 	if err != nil {
-		result, reason = "error", err.Error()
-		g.fault.Store(&reason)
+		g.reloaded("error", err)
 		g.log.Error("reload: the last good one stays in force where it failed", "err", err)
-	} else {
-		g.fault.Store(nil)
-		g.log.Info("reloaded", "actions", len(g.state.Load().actions.byID))
+		return err
 	}
+	g.reloaded("ok", nil)
+	g.log.Info("reloaded", "actions", len(g.state.Load().actions.byID))
+	return nil
+}
+
+// reloaded records a reload; the log line comes after it, so that who waits
+// for the line finds the rest.
+func (g *Gate) reloaded(result string, err error) {
+	var fault *string
+	if err != nil {
+		reason := err.Error()
+		fault = &reason
+	}
+	g.fault.Store(fault)
 	g.metrics.reloads.WithLabelValues(result).Inc()
 	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.Reload, Code: result})
-	return err
 }
 
 // ReloadFailed reports a configuration that could not even be read.
 func (g *Gate) ReloadFailed(err error) {
-	reason := err.Error()
-	g.fault.Store(&reason)
-	g.metrics.reloads.WithLabelValues("error").Inc()
-	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.Reload, Code: "error"})
+	g.reloaded("error", err)
 	g.log.Error("reload: the last good configuration stays in force", "err", err)
 }
 
