@@ -78,6 +78,8 @@ func asError(err error, action string) *Error {
 		return &Error{Code: string(sec.Code), Message: sec.Error(), Action: action, Err: err, Hint: "run `latchgate doctor` for the cause"}
 	case errors.As(err, &prov):
 		return &Error{Code: string(prov.Code), Message: prov.Message, Action: action, Err: err}
+	case errors.Is(err, proxy.ErrDraining):
+		return &Error{Code: CodeDraining, Message: "latchgate is shutting down", Action: action, Err: err, Hint: "try again in a moment"}
 	case errors.Is(err, proxy.ErrTooManyRuns):
 		return &Error{Code: CodeOverloaded, Message: err.Error(), Action: action, Err: err,
 			Hint: "close one (latchgate runs list) or raise gate.max_runs in latchgate.toml"}

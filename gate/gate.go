@@ -238,10 +238,13 @@ func (g *Gate) Ready() error {
 	return nil
 }
 
-// Drain stops taking requests, lets those under way and executions finish
+// Drain opens no more runs, stops taking requests, lets those under way and executions finish
 // until ctx is done, cuts what is left, and ends all runs. The error says that
 // something had to be cut.
 func (g *Gate) Drain(ctx context.Context) (err error) {
+	if g.runs != nil {
+		g.runs.Refuse()
+	}
 	if g.server != nil {
 		if err = g.server.Shutdown(ctx); err != nil {
 			err = fmt.Errorf("connections were cut: %w", err)

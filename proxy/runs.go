@@ -13,17 +13,21 @@ import (
 // ErrTooManyRuns is returned by [Runs.Open] when max_runs runs are open.
 var ErrTooManyRuns = errors.New("too many open runs")
 
+// ErrDraining is returned by [Runs.Open] after [Runs.Refuse].
+var ErrDraining = errors.New("no run is opened any more")
+
 // Runs holds the open runs. The gate opens and closes them; the doors look
 // them up. The zero value is not usable, call [NewRuns].
 type Runs struct {
-	max   int
-	mu    sync.Mutex // serialises Open and end; look-ups take no lock
-	count int
-	byID  sync.Map // id -> *Run
-	byTok sync.Map // [32]byte (SHA-256 of the token) -> *Run
-	dflt  atomic.Pointer[Run]
-	now   func() time.Time
-	ended func(*Run, error)
+	max    int
+	mu     sync.Mutex // serialises Open, Refuse and end; look-ups take no lock
+	count  int
+	refuse bool     // no run is opened any more
+	byID   sync.Map // id -> *Run
+	byTok  sync.Map // [32]byte (SHA-256 of the token) -> *Run
+	dflt   atomic.Pointer[Run]
+	now    func() time.Time
+	ended  func(*Run, error)
 }
 
 // NewRuns makes an empty registry for at most limit open runs (0: no limit).
@@ -37,6 +41,9 @@ func NewRuns(limit int, ended func(*Run, error)) *Runs {
 func (rs *Runs) Open(c RunConfig) (*Run, string, error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if rs.refuse {
+		return nil, "", ErrDraining
+	}
 	if rs.max > 0 && rs.count >= rs.max {
 		return nil, "", ErrTooManyRuns
 	}
@@ -78,6 +85,13 @@ func (rs *Runs) List() []*Run {
 		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID))
 	})
 	return all
+}
+
+// Refuse lets no run be opened any more. Those that are open stay.
+func (rs *Runs) Refuse() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.refuse = true
 }
 
 // CloseAll ends every run.
