@@ -187,7 +187,11 @@ func (g *Gate) openDefaultRun(ctx context.Context, c *configs.Config) error {
 
 // Listen opens the agent's door at the configured address.
 func (g *Gate) Listen() (net.Listener, error) {
-	ln, err := net.Listen(configs.SplitListen(g.Config().Proxy.Listen))
+	network, address := configs.SplitListen(g.Config().Proxy.Listen)
+	if network == "unix" {
+		removeStale(address)
+	}
+	ln, err := net.Listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("proxy.listen: %w", err)
 	}

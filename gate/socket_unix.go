@@ -23,6 +23,22 @@ func listenPrivate(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
+// removeStale removes the socket that a killed daemon left: one that nobody
+// answers on. Of two daemons that start at once the control socket's lock lets
+// only one come here.
+func removeStale(path string) {
+	if st, err := os.Lstat(path); err != nil || st.Mode().Type() != os.ModeSocket {
+		return
+	}
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		_ = c.Close()
+	case errors.Is(err, unix.ECONNREFUSED):
+		_ = os.Remove(path)
+	}
+}
+
 // lockFile takes an exclusive lock, which the kernel drops with the process.
 func lockFile(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
