@@ -164,12 +164,9 @@ func (g *Gate) Watch(ctx context.Context, changed func()) error {
 		return fmt.Errorf("watch files: %w", err)
 	}
 	defer func() { _ = w.Close() }()
-	watched := map[string]bool{}
 	follow := func() {
 		for dir := range g.watchDirs() {
-			if !watched[dir] && w.Add(dir) == nil {
-				watched[dir] = true
-			}
+			_ = w.Add(dir) // one that is watched already stays so; one that is not there yet appears in its parent
 		}
 	}
 	follow()
@@ -193,7 +190,8 @@ func (g *Gate) Watch(ctx context.Context, changed func()) error {
 }
 
 // watchDirs are the folders in which a change matters: that of the
-// configuration, and all below those of manifests and policy.
+// configuration, those of manifests and policy with all below, and their
+// parents, since a folder may appear later or be replaced as a whole.
 func (g *Gate) watchDirs() map[string]bool {
 	c, dirs := g.Config(), map[string]bool{}
 	if f := c.File(); f != "" {
@@ -202,6 +200,7 @@ func (g *Gate) watchDirs() map[string]bool {
 		dirs["."] = true // where `secrets init` makes one
 	}
 	for _, root := range slices.Concat(c.Manifests.Dirs, c.Policy.Dirs) {
+		dirs[filepath.Dir(root)] = true
 		_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
 				dirs[path] = true
@@ -221,6 +220,6 @@ func (g *Gate) concerns(e fsnotify.Event) bool {
 		return true
 	}
 	return slices.ContainsFunc(slices.Concat(c.Manifests.Dirs, c.Policy.Dirs), func(root string) bool {
-		return strings.HasPrefix(e.Name, root+string(filepath.Separator))
+		return e.Name == root || strings.HasPrefix(e.Name, root+string(filepath.Separator))
 	})
 }
