@@ -96,6 +96,9 @@ backend           = "embedded"
 [ca]
 dir = ".latchgate/ca"
 
+[log]
+level = "error"   # it refuses a request on purpose, and shows that itself
+
 [audit]
 file = ".latchgate/audit.jsonl"
 `
