@@ -112,18 +112,21 @@ func askGit(ctx context.Context, file string) (s gitState) {
 	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()
 	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"--literal-pathspecs", "-C", filepath.Dir(file)}, args...)...).Output()
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", filepath.Dir(file)}, args...)...).Output()
 		return strings.TrimSpace(string(out)), err
 	}
 	base := filepath.Base(file)
-	out, err := git("ls-files", "--", base)
+	out, err := git("--literal-pathspecs", "ls-files", "--", base)
 	if err != nil { // no git, or a repository that it does not trust
 		s.err = err
 		return s
 	}
 	s.tracked = out != ""
-	s.history, _ = git("log", "--all", "--format=%h", "-1", "--", base) // fails without a commit
+	s.history, _ = git("--literal-pathspecs", "log", "--all", "--format=%h", "-1", "--", base) // fails without a commit
 	_, err = git("check-ignore", "-q", "--", base)
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
+		s.err = err
+	}
 	s.ignored = err == nil
 	return s
 }

@@ -42,8 +42,9 @@ func (d *doctor) lookAtSecrets(ctx context.Context) {
 	d.lookAtRecipients(about)
 	err = store.Read(ctx, func(doc *secrets.Document) error {
 		d.ok("decrypts", "yes, and its MAC is good", "")
-		d.lookAtNames(doc)
-		d.lookAtValues(doc)
+		if d.lookAtValues(doc) {
+			d.lookAtNames(doc)
+		}
 		return nil
 	})
 	if err != nil {
@@ -161,20 +162,22 @@ func sortedKeys(m map[string][]string) []string {
 	return keys
 }
 
-// lookAtValues names values that look mispasted.
-func (d *doctor) lookAtValues(doc *secrets.Document) {
+// lookAtValues names values that look mispasted. It reports whether the names are
+// those of secrets, and not one for the whole document.
+func (d *doctor) lookAtValues(doc *secrets.Document) bool {
 	all := doc.Mistakes()
 	for _, m := range all {
-		todo := fmt.Sprintf("if that was not meant: latchgate secrets set %s", m.Name)
 		if m.Name == "data" && len(doc.Names()) == 1 {
 			file := filepath.Base(d.cfg.Secrets.SopsSecretsFile)
-			todo = fmt.Sprintf("sops -e --input-type yaml --output-type yaml --filename-override %s PLAIN > %s", file, file)
+			d.fail("values", m.Name+" "+m.What, fmt.Sprintf("sops -e --input-type yaml --output-type yaml --filename-override %s PLAIN > %s", file, file))
+			return false
 		}
-		d.warn("values", m.Name+" "+m.What, todo)
+		d.warn("values", m.Name+" "+m.What, "if that was not meant: latchgate secrets set "+m.Name)
 	}
 	if len(all) == 0 {
 		d.ok("values", "none ends with a newline or has quotes around it", "")
 	}
+	return true
 }
 
 // plaintextEndings are of files that hold secrets before they are encrypted, or

@@ -83,6 +83,12 @@ func explainSecrets(err error, cfg *configs.Config) error {
 		secrets.DecryptFailed:       "is this the key that the file was encrypted for? the file: " + cfg.Secrets.SopsSecretsFile,
 		secrets.SecretsUnparsable:   "the top level of the file must be a map of names to values",
 	}[e.Code]
+	switch {
+	case errors.Is(err, secrets.ErrEmptyFile):
+		hint = "encrypt the plaintext again with that command; where it is gone, `latchgate secrets init --force` begins anew"
+	case errors.Is(err, secrets.ErrNotEncrypted):
+		hint = "encrypt it in place with `sops -e -i " + cfg.Secrets.SopsSecretsFile + "`, or take its values in with `latchgate secrets import`"
+	}
 	if e.Detail != "" {
 		err = fmt.Errorf("%w (%s)", err, e.Detail)
 	}
