@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -288,11 +289,13 @@ func (h *home) onlyChainCredentials() {
 	h.t.Helper()
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(chainUser+":"+chainPassword))
 	for _, c := range h.chain.connects() {
-		for name, values := range c.Header {
-			if name == "Proxy-Authorization" && len(values) == 1 && values[0] == want || name == "User-Agent" {
-				continue
+		if values := c.Header["Proxy-Authorization"]; len(values) != 1 || values[0] != want {
+			h.t.Errorf("%s %s: the upstream proxy got %d credentials, or another one", c.Method, c.Host, len(values))
+		}
+		for name := range c.Header {
+			if c.Method == http.MethodConnect && name != "Proxy-Authorization" && name != "User-Agent" {
+				h.t.Errorf("CONNECT %s: the upstream proxy got %s", c.Host, name)
 			}
-			h.t.Errorf("CONNECT %s: the upstream proxy got %s", c.Host, name)
 		}
 	}
 	for _, host := range []string{apiHost, gitHost, otherHost} {

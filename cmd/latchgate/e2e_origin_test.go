@@ -258,8 +258,12 @@ func (c *chain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.asked = append(c.asked, arrival{Method: r.Method, Host: r.Host, Header: r.Header.Clone()})
 	c.mu.Unlock()
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(chainUser+":"+chainPassword))
-	if r.Method != http.MethodConnect || !slices.Equal(r.Header["Proxy-Authorization"], []string{want}) {
+	if !slices.Equal(r.Header["Proxy-Authorization"], []string{want}) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
+		return
+	}
+	if r.Method != http.MethodConnect {
+		_, _ = io.WriteString(w, "plain")
 		return
 	}
 	upstream, err := net.Dial("tcp", c.origin)
