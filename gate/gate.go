@@ -166,7 +166,8 @@ func (g *Gate) newWire(c *configs.Config) (*proxy.Wire, error) {
 }
 
 // openDefaultRun opens the run of clients that send no credentials, where
-// default_actions asks for one, and closes the one before.
+// default_actions asks for one, and closes the one before: at once where none
+// follows it, else when its requests under way had drain_timeout to finish.
 func (g *Gate) openDefaultRun(ctx context.Context, c *configs.Config) error {
 	var next *proxy.Run
 	if len(c.Proxy.DefaultActions) > 0 {
@@ -177,8 +178,12 @@ func (g *Gate) openDefaultRun(ctx context.Context, c *configs.Config) error {
 		next = o.run
 	}
 	for _, r := range g.runs.List() {
-		if r.Door == DoorDefault && r != next {
+		switch {
+		case r.Door != DoorDefault || r == next:
+		case next == nil:
 			defer g.runs.Close(r.ID, proxy.ErrRunClosed)
+		default:
+			g.runs.CloseAfter(r.ID, c.Proxy.DrainTimeout)
 		}
 	}
 	g.runs.SetDefault(next)

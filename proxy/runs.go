@@ -77,6 +77,16 @@ func (rs *Runs) Close(id string, cause error) bool {
 	return ok && rs.end(r, cause)
 }
 
+// CloseAfter is Close with [ErrRunClosed] in that time, unless something ends
+// the run before.
+func (rs *Runs) CloseAfter(id string, d time.Duration) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r, ok := rs.Get(id); ok && r.expiry == nil {
+		r.expiry = time.AfterFunc(d, func() { rs.end(r, ErrRunClosed) })
+	}
+}
+
 // List returns the open runs, oldest first.
 func (rs *Runs) List() []*Run {
 	var all []*Run

@@ -18,6 +18,7 @@ import (
 // requests inside it go: SNI, Host, :authority and an absolute URL must equal it.
 type tunnel struct {
 	run    *Run
+	anyone bool // opened without credentials: each request is the default run's of that time
 	host   string
 	port   uint16
 	scheme string // https, or http when the client spoke no TLS inside
@@ -91,7 +92,7 @@ func (x *exchange) connectTarget(r *http.Request) (*tunnel, *Denial) {
 		return nil, x.run.denyHost(a)
 	}
 	x.action = &x.route.paths[0]
-	return &tunnel{run: x.run, host: host, port: port}, nil
+	return &tunnel{run: x.run, anyone: len(r.Header["Proxy-Authorization"]) == 0, host: host, port: port}, nil
 }
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
@@ -148,17 +149,21 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 // inside answers a request that came through an intercepted tunnel.
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
 	t := r.Context().Value(tunnelKey{}).(*tunnel)
-	if !t.run.alive(time.Now()) {
+	run := t.run
+	if t.anyone {
+		run = s.runs.identify(nil, time.Now())
+	}
+	if run == nil || !run.alive(time.Now()) {
 		w.Header().Set("Connection", "close")
 		s.refuse(w, r, t.run, runUnknown)
 		return
 	}
 	if denied := t.mismatch(r); denied != nil {
-		s.refuse(w, r, t.run, denied)
+		s.refuse(w, r, run, denied)
 		return
 	}
 	r.URL.Scheme, r.URL.Host = t.scheme, target.Target{Scheme: t.scheme, Host: t.host, Port: t.port}.Authority()
-	s.forward(w, r, t.run)
+	s.forward(w, r, run)
 }
 
 // mismatch keeps the tunnel's authority the truth.
