@@ -19,6 +19,9 @@ import (
 // maxControlBody bounds a request of the control API.
 const maxControlBody = 8 << 20
 
+// maxTTL bounds the life that a run is opened with, so that it fits a Duration.
+const maxTTL = 10 * 365 * 24 * time.Hour
+
 // Control is the operator's door: JSON over HTTP on a unix socket of mode
 // 0600, for processes of the same user and root alone.
 type Control struct {
@@ -206,8 +209,8 @@ func (c *Control) open(w http.ResponseWriter, r *http.Request) {
 	if err == nil && q.Door != DoorExec && q.Door != DoorEnv {
 		err = &Error{Code: CodeBadRequest, Message: "door is exec or env"}
 	}
-	if err == nil && q.TTLSeconds < 0 {
-		err = &Error{Code: CodeBadRequest, Message: "ttl_seconds is negative"}
+	if err == nil && (q.TTLSeconds < 0 || q.TTLSeconds > maxTTL.Seconds()) {
+		err = &Error{Code: CodeBadRequest, Message: "ttl_seconds is negative or longer than ten years"}
 	}
 	var run *OpenedRun
 	if err == nil {

@@ -39,7 +39,7 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 		return nil, g.refused(OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{q.Action}}, err)
 	}
 	args := withDefaults(a.IO.RequestSchema, q.Args)
-	open := OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{a.ActionID}, Args: args,
+	open := OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{a.ActionID}, Args: args, state: st,
 		TTL: a.Limits.Timeout + time.Second, max: int64(a.Limits.MaxIOCalls)}
 	if a.ProviderModuleDigest == "" {
 		return nil, g.refused(open, &Error{Code: CodeNoProvider, Action: a.ActionID,

@@ -31,6 +31,7 @@ type OpenRequest struct {
 	Actions   []string
 	TTL       time.Duration  // 0: the run lives until it is closed
 	Args      map[string]any // of the action, when a provider is to execute it
+	state     *state         // what the caller looked at already; nil: what is in force
 	max       int64          // requests that the run may make; 0: no bound
 }
 
@@ -68,7 +69,10 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	if len(q.Actions) == 0 {
 		return nil, &Error{Code: CodeBadRequest, Message: "no action was named", Hint: "name at least one with --action; `latchgate actions list` shows them"}
 	}
-	st := g.state.Load()
+	st := q.state
+	if st == nil {
+		st = g.state.Load()
+	}
 	var grants []proxy.Grant
 	for _, id := range q.Actions {
 		if slices.ContainsFunc(grants, func(gr proxy.Grant) bool { return gr.Manifest.ActionID == id }) {
