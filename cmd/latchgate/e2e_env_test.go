@@ -127,8 +127,11 @@ func TestDefaultActionsServeAClientWithoutCredentials(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	h.authenticatedOnce(apiHost, "/default")
-	if o := get("http://run-000000000000:wrong@"+d.proxy, "/wrong"); o.stdout != "000 407" {
-		t.Errorf("wrong credentials are not no credentials: %+v", o)
+	// Wrong credentials are not no credentials.
+	for _, wrong := range []string{"run-000000000000:wrong", h.agent("api").run() + ":wrong", "nonsense"} {
+		if o := get("http://"+wrong+"@"+d.proxy, "/wrong"); o.stdout != "000 407" {
+			t.Errorf("%s: %+v", wrong, o)
+		}
 	}
 	if len(h.origin.at(apiHost, "/wrong")) != 0 {
 		t.Error("a request with wrong credentials went upstream")

@@ -11,6 +11,7 @@ import (
 // poison are the variables of an operator's shell that an agent must not get.
 var poison = []string{
 	"API_TOKEN=" + apiSecret, // a declared secret's name, with its value
+	"DB_TOKEN=" + apiSecret,  // another, whose placeholder has another name
 	"SOPS_AGE_KEY=AGE-SECRET-KEY-1QQPSENTINEL",
 	"SOPS_AGE_KEY_FILE=/home/operator/key",
 	"MY_BACKUP=# a key\nAGE-SECRET-KEY-1QQPSENTINEL",
@@ -24,8 +25,9 @@ func TestChildEnvironmentHoldsNoSecret(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHome(t)
+			h.write("manifests/other.yaml", otherManifest+"secrets: [{name: DB_TOKEN, env: DB_PASSWORD}]\n")
 			served := h.serving(mode.daemon)
-			o := h.runWith("", append(poison, "KEPT=yes"), "exec", "-a", "api", "-a", "git", "--", "env")
+			o := h.runWith("", append(poison, "KEPT=yes"), "exec", "-a", "api", "-a", "git", "-a", "other", "--", "env")
 			if o.status != 0 {
 				t.Fatalf("status %d: %s", o.status, o.stderr)
 			}
@@ -38,13 +40,13 @@ func TestChildEnvironmentHoldsNoSecret(t *testing.T) {
 				}
 				child[name] = value
 			}
-			for name, want := range map[string]string{"API_TOKEN": "sk-", "GIT_TOKEN": "", "KEPT": "yes", "NODE_USE_ENV_PROXY": "1",
+			for name, want := range map[string]string{"API_TOKEN": "sk-", "GIT_TOKEN": "", "DB_PASSWORD": "", "KEPT": "yes", "NODE_USE_ENV_PROXY": "1",
 				"HTTPS_PROXY": "http://run-", "https_proxy": "http://run-", "NO_PROXY": "localhost,127.0.0.1,::1"} {
 				if got, ok := child[name]; !ok || !strings.HasPrefix(got, want) {
 					t.Errorf("%s is %q, want %q and more", name, got, want)
 				}
 			}
-			for _, name := range []string{"SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "MY_BACKUP"} {
+			for _, name := range []string{"SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "MY_BACKUP", "DB_TOKEN"} {
 				if _, ok := child[name]; ok {
 					t.Errorf("%s reached the child", name)
 				}

@@ -164,6 +164,10 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		text := o.said
 		o.mu.Unlock()
 		_, _ = io.WriteString(w, text)
+	case "/break": // in the middle of a body whose length it did not tell
+		_, _ = io.WriteString(w, "the first half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
 	case "/download":
 		o.download(w, r)
 	default:

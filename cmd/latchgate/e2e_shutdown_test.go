@@ -111,6 +111,18 @@ func (x *transfer) breaksOff() {
 	}
 }
 
+func TestAnswerThatBreaksOffUpstreamBreaksOffHere(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	h := newHome(t)
+	for _, version := range []string{"--http1.1", "--http2"} {
+		o := h.run("exec", "-a", "api", "--", "curl", "-sS", "-N", version, "https://api.example.com/break")
+		if o.status == 0 || o.stdout != "the first half" {
+			t.Errorf("%s: half an answer looks like a whole one: status %d, %q", version, o.status, o.stdout)
+		}
+	}
+}
+
 func TestDaemonThatIsToldToStopLetsRequestsFinish(t *testing.T) {
 	t.Parallel()
 	need(t, "curl")
