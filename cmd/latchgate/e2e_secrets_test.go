@@ -193,3 +193,34 @@ func (h *home) otherConfig() string {
 	h.write("other/latchgate.toml", "[secrets]\nsops_secrets_file = \"secrets.enc.yaml\"\nsops_key_file = \"age.key\"\n")
 	return h.path("other/latchgate.toml")
 }
+
+// The first five minutes, in the order of the README, under a daemon that is
+// running already: nothing has to be restarted.
+func TestFirstUseNeedsNoRestart(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	h := newHome(t)
+	h.unconfigured()
+	h.remove("manifests/api.yaml")
+	d := h.start()
+	at := d.now()
+	h.must("secrets", "init")
+	_, at = d.waitAfter(at, "reloaded")
+	if o := h.runWith(apiSecret+"\n", nil, "secrets", "set", "API_TOKEN", "--stdin"); o.status != 0 {
+		t.Fatal(o.stderr)
+	}
+	h.write("manifests/my_action.yaml", strings.Replace(apiManifest, "action_id: api", "action_id: my_action", 1))
+	d.waitAfter(at, "reloaded")
+	if o := h.must("secrets", "list"); !strings.Contains(o.stdout, "my_action") {
+		t.Error(o.stdout)
+	}
+	h.must("exec", "--action", "my_action", "--", "curl", "-sSf", "-o", h.path("tmp/answer"), "https://api.example.com/first")
+	h.authenticatedOnce(apiHost, "/first")
+	if answer := h.read("tmp/answer"); !strings.Contains(answer, "***REDACTED***") {
+		t.Error("the echo is not scrubbed")
+	}
+	if err := os.Rename(h.path(".latchgate/sops-age.key"), h.path("keys/age.key")); err != nil { // where noSecretOnDisk expects it
+		t.Fatal(err)
+	}
+	h.noSecretOnDisk()
+}
