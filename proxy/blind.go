@@ -26,7 +26,7 @@ func (s *Server) dialBlind(ctx context.Context, x *exchange) (net.Conn, *Denial)
 	defer cancel()
 	c, err := x.wire.up.tunnel(ctx, x.target.Host, x.target.Authority())
 	if err != nil {
-		return nil, upstreamDenial(ctx, err)
+		return nil, upstreamDenial(err)
 	}
 	return c, nil
 }

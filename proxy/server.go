@@ -186,6 +186,8 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
+	// A client in the middle of an upload is in a Read that only a deadline ends.
+	defer context.AfterFunc(run.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })()
 	f := &forwarding{wire: s.wire.Load(), run: run}
 	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(context.WithValue(r.Context(), forwardingKey{}, f)))
 	if f.broken {

@@ -30,6 +30,7 @@ type tunnelKey struct{}
 // front answers what arrives on the listener: CONNECT, and requests in
 // absolute form.
 func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	answerAtOnce(w)
 	run := s.runs.identify(r.Header, time.Now())
 	if run == nil {
 		s.refuse(w, r, nil, runUnknown)
@@ -45,6 +46,10 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		s.forward(w, r, run)
 	}
 }
+
+// answerAtOnce lets an answer go out before the request's body came in; net/http
+// would wait for up to 256 KiB of it, and a client may wait for the answer.
+func answerAtOnce(w http.ResponseWriter) { _ = http.NewResponseController(w).EnableFullDuplex() }
 
 // connect answers a CONNECT (RFC 9110 section 9.3.6).
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
@@ -148,6 +153,7 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 
 // inside answers a request that came through an intercepted tunnel.
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
+	answerAtOnce(w)
 	t := r.Context().Value(tunnelKey{}).(*tunnel)
 	run := t.run
 	if t.anyone {

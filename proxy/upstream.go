@@ -196,10 +196,7 @@ func proxyAddress(u *url.URL) string {
 
 // upstreamDenial says what went wrong on the way to the upstream, in words
 // that hold neither an address that was resolved nor the request.
-func upstreamDenial(ctx context.Context, err error) *Denial {
-	if cause := context.Cause(ctx); errors.Is(cause, ErrRunClosed) || errors.Is(cause, ErrRunExpired) || errors.Is(cause, ErrRunRevoked) {
-		return runUnknown
-	}
+func upstreamDenial(err error) *Denial {
 	var guarded *dialguard.Error
 	var timeout net.Error
 	switch {

@@ -279,26 +279,27 @@ func (x *exchange) plainAllowed() bool {
 // send is steps 8 and 9. The request ends when the client goes away, and when
 // the run does.
 func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(x.run.ctx, func() { cancel(context.Cause(x.run.ctx)) })
-	done := func() { stop(); cancel(nil) }
+	ctx, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(x.run.ctx, cancel)
+	done := func() { stop(); cancel() }
 	before := x.wire.now()
 	x.sent = true
 	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
 	x.waited = x.wire.now().Sub(before)
 	if err != nil {
 		done()
-		return nil, upstreamDenial(ctx, err)
+		if x.run.ctx.Err() != nil {
+			return nil, runUnknown
+		}
+		return nil, upstreamDenial(err)
 	}
 	resp.Body = &exchangeBody{ReadCloser: resp.Body, x: x, done: done}
 	return resp, nil
 }
 
-// refuse turns a denial into the answer, and records it.
+// refuse turns a denial into the answer, and records it. It leaves the request's
+// body alone: to close a client's is to wait for it.
 func (x *exchange) refuse(r *http.Request, d *Denial) *http.Response {
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
 	x.code, x.status = d.Code, statusOf[d.Code]
 	action, run := "", ""
 	if x.run != nil {
