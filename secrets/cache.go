@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -159,8 +160,11 @@ func (s *Store) keepLocked(e *entry) {
 	e.holders.Add(1)
 	e.timer = time.AfterFunc(TTL, func() {
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.dropLocked(e, missExpired)
+		s.mu.Unlock()
+		// What was made of the values, a request's header for instance, is garbage
+		// that nobody can overwrite; collected, its memory is used for other things.
+		runtime.GC()
 	})
 	s.current.Store(e)
 }
