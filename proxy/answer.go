@@ -33,19 +33,19 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		resp.ContentLength = -1
 		delete(resp.Header, "Content-Length")
 	}
-	if x.scrub == nil || x.scrub.set == nil {
+	if x.creds == nil || x.creds.scrub == nil {
 		return resp, nil
 	}
 	hit := x.hit
-	resp.Status = x.scrub.set.String(resp.Status, hit)
-	scrubHeader(resp.Header, x.scrub.set, hit)
+	resp.Status = x.creds.scrub.String(resp.Status, hit)
+	scrubHeader(resp.Header, x.creds.scrub, hit)
 	under := resp.Body.(*exchangeBody)
 	if under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
 	}
 	if !mayHaveContent(resp) {
 		// HTTP/2 lets a trailer follow all the same.
-		resp.Body = &scrubbedBody{Reader: noContent{resp.Body}, under: under, answer: resp, set: x.scrub.set, hit: hit}
+		resp.Body = &scrubbedBody{Reader: noContent{resp.Body}, under: under, answer: resp, set: x.creds.scrub, hit: hit}
 		return resp, nil
 	}
 	if denied := x.scrubBody(resp); denied != nil {
@@ -89,7 +89,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	coding := strings.Join(resp.Header["Content-Encoding"], ", ")
 	var src io.Reader = body
 	if coding == "" && !scrub.ScrubbableType(resp.Header.Get("Content-Type")) {
-		resp.Body = &scrubbedBody{Reader: src, under: body, answer: resp, set: x.scrub.set, hit: x.hit}
+		resp.Body = &scrubbedBody{Reader: src, under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 		return nil
 	}
 	if coding != "" && !strings.EqualFold(coding, "identity") {
@@ -109,7 +109,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	}
 	resp.ContentLength = -1
 	delete(resp.Header, "Content-Length")
-	resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(src, x.hit), under: body, answer: resp, set: x.scrub.set, hit: x.hit}
+	resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(src, x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 	return nil
 }
 
@@ -132,16 +132,16 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 		rest := io.MultiReader(bytes.NewReader(first), &afterError{src, err})
 		resp.ContentLength = -1
 		delete(resp.Header, "Content-Length")
-		resp.Body = &scrubbedBody{Reader: x.scrub.set.Reader(rest, x.hit), under: body, answer: resp, set: x.scrub.set, hit: x.hit}
+		resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(rest, x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 		return nil
 	}
-	clean := x.scrub.set.Bytes((*buf)[:n], x.hit)
+	clean := x.creds.scrub.Bytes((*buf)[:n], x.hit)
 	if len(clean) == n {
 		clean = bytes.Clone(clean)
 	}
 	resp.ContentLength = int64(len(clean))
 	resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
-	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, answer: resp, set: x.scrub.set, hit: x.hit}
+	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, answer: resp, set: x.creds.scrub, hit: x.hit}
 	return nil
 }
 

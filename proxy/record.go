@@ -30,12 +30,12 @@ func (x *exchange) record(d *Denial) {
 		}
 	}
 	for _, b := range x.matched {
-		if _, ok := available(b, x.secrets); !ok && x.asked {
+		if x.asked && !x.creds.stamp(b).ready {
 			m.unavailable.WithLabelValues(b.action, b.secret).Inc()
 		}
 	}
 	for i, n := range x.hits {
-		m.scrubbed.WithLabelValues(action, x.scrub.names[i]).Add(float64(n))
+		m.scrubbed.WithLabelValues(action, x.creds.names[i]).Add(float64(n))
 	}
 	if d != nil {
 		e.Kind, e.Reason = audit.Denied, d.Message
@@ -70,10 +70,10 @@ func (x *exchange) causeOf(d *Denial) any {
 	if v, ok := d.Cause.(slog.LogValuer); ok {
 		return v
 	}
-	if x.scrub == nil {
+	if x.creds == nil {
 		return d.Cause.Error()
 	}
-	return x.scrub.set.String(d.Cause.Error(), x.hit)
+	return x.creds.scrub.String(d.Cause.Error(), x.hit)
 }
 
 // knownMethod keeps an agent from filling the metrics with made-up methods.

@@ -36,6 +36,7 @@ type binding struct {
 	secret   string
 	required bool
 	approved bool // the policy said yes to this secret
+	index    int  // among all bindings of the run
 }
 
 func newRule(g Grant) *rule {

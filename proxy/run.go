@@ -68,8 +68,8 @@ type Run struct {
 	routes  atomic.Pointer[map[authority]*route] // copy on write, one entry an authority
 	routeMu sync.Mutex
 
-	scrubber atomic.Pointer[scrubber] // replaced when the secrets file changes
-	scrubMu  sync.Mutex
+	creds   atomic.Pointer[credentials] // replaced when the secrets file changes
+	credsMu sync.Mutex
 }
 
 func newRun(c RunConfig, now time.Time) (*Run, string) {
@@ -78,8 +78,14 @@ func newRun(c RunConfig, now time.Time) (*Run, string) {
 		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Opened: now, Deadline: c.Deadline,
 		tokenHash: sha256.Sum256([]byte(token)), view: c.Secrets, max: c.MaxRequests,
 	}
+	bindings := 0
 	for i := range c.Grants {
-		r.rules = append(r.rules, newRule(c.Grants[i]))
+		ru := newRule(c.Grants[i])
+		for j := range ru.bindings {
+			ru.bindings[j].index = bindings
+			bindings++
+		}
+		r.rules = append(r.rules, ru)
 		r.Actions = append(r.Actions, c.Grants[i].Manifest.ActionID)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
@@ -114,9 +120,9 @@ func (r *Run) end(cause error) {
 		r.expiry.Stop()
 	}
 	r.cancel(cause)
-	r.scrubMu.Lock()
-	defer r.scrubMu.Unlock()
-	r.scrubber.Swap(nil).release()
+	r.credsMu.Lock()
+	defer r.credsMu.Unlock()
+	r.creds.Swap(nil).release()
 }
 
 // randomID returns n random bytes in lower-case hex.

@@ -14,63 +14,51 @@ import (
 	"github.com/latchgate/latchgate/secrets"
 )
 
-// stamp is step 6: it puts the secrets of the matched bindings on the request.
-// Of several bindings that write the same place the first declared whose
-// secret is available writes it. A required secret that is missing refuses the
-// request: it is never sent unauthenticated. It returns the bindings that wrote.
-func stamp(h http.Header, u *url.URL, matched []*binding, set *secrets.Set, wrote []*binding) ([]*binding, *Denial) {
-	for _, b := range matched {
-		if b.As == manifests.Placeholder {
-			// Sending the request without replacing anything would send it unauthenticated.
-			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is bound as a placeholder, which this version does not replace", b.secret),
-				Hint: "use a bearer, basic, header, query or path binding"}
-		}
-		v, ok := available(b, set)
-		if !ok {
-			if b.required {
-				return wrote, &Denial{Code: SecretUnavailable,
-					Message: fmt.Sprintf("secret %s is required here and not available", b.secret),
-					Hint:    fmt.Sprintf("operator: latchgate secrets set %s", b.secret)}
-			}
-			continue
-		}
-		if taken(b, wrote) {
-			continue
-		}
-		if bytes.ContainsAny(v.Reveal(), "\r\n\x00") {
-			return wrote, &Denial{Code: SecretUnavailable,
-				Message: fmt.Sprintf("secret %s holds a line break or NUL and is never sent", b.secret),
-				Hint:    fmt.Sprintf("operator: set it again without the trailing newline: latchgate secrets set %s", b.secret)}
-		}
-		if !b.holds(v.Reveal()) {
-			return wrote, &Denial{Code: SecretUnavailable,
-				Message: fmt.Sprintf("secret %s can't stand where its binding puts it, and is never sent", b.secret),
-				Hint:    fmt.Sprintf("operator: a header holds no control characters, a path no empty secret: latchgate secrets set %s", b.secret)}
-		}
-		b.write(h, u, v)
-		wrote = append(wrote, b)
-	}
-	return wrote, nil
+// stamp is what one binding writes, made once for each decryption: a request
+// copies nothing.
+type stamp struct {
+	ready  bool   // the secret is approved and there
+	fault  string // why its value can't be sent, "" where it can
+	header []string
+	text   string // of a query parameter, or before the path
 }
 
-func available(b *binding, set *secrets.Set) (secrets.Value, bool) {
-	if !b.approved || set == nil {
-		return secrets.Value{}, false
+// newStamp makes what b writes of v. CR, LF and NUL are refused everywhere.
+func newStamp(b *binding, v secrets.Value) stamp {
+	switch {
+	case bytes.ContainsAny(v.Reveal(), "\r\n\x00"):
+		return stamp{ready: true, fault: "holds a line break or NUL"}
+	case !b.holds(v.Reveal()):
+		return stamp{ready: true, fault: "can't stand where its binding puts it"}
 	}
-	return set.Get(b.secret)
+	s := stamp{ready: true}
+	switch b.As {
+	case manifests.Bearer:
+		s.header = []string{glue("Bearer ", v, "")}
+	case manifests.Basic:
+		raw := make([]byte, 0, len(b.Username)+1+v.Len())
+		raw = append(append(append(raw, b.Username...), ':'), v.Reveal()...)
+		s.header = []string{"Basic " + base64.StdEncoding.EncodeToString(raw)}
+		clear(raw)
+	case manifests.Header:
+		before, after, _ := strings.Cut(b.Format, "{value}")
+		s.header = []string{glue(before, v, after)}
+	case manifests.Query:
+		s.text = url.QueryEscape(b.Param) + "=" + url.QueryEscape(string(v.Reveal()))
+	case manifests.Path:
+		s.text = strings.Replace(b.Format, "{value}", url.PathEscape(string(v.Reveal())), 1)
+	}
+	return s
 }
 
-// taken reports whether another binding already wrote b's place.
-func taken(b *binding, wrote []*binding) bool {
-	for _, w := range wrote {
-		if f := b.field(); f != "" && sameName(f, w.field()) {
-			return true
-		}
-		if b.As == w.As && (b.As == manifests.Query && sameName(b.Param, w.Param) || b.As == manifests.Path) {
-			return true
-		}
-	}
-	return false
+// glue makes one string of three parts, and no other copy of the value.
+func glue(before string, v secrets.Value, after string) string {
+	var s strings.Builder
+	s.Grow(len(before) + v.Len() + len(after))
+	s.WriteString(before)
+	s.Write(v.Reveal())
+	s.WriteString(after)
+	return s.String()
 }
 
 // holds reports whether the value can stand where the binding writes it as it
@@ -86,26 +74,62 @@ func (b *binding) holds(value []byte) bool {
 	return true
 }
 
-// write puts the value where the binding says.
-func (b *binding) write(h http.Header, u *url.URL, v secrets.Value) {
+// stampAll is step 6: it puts the secrets of the matched bindings on the
+// request. Of several bindings that write the same place the first declared
+// whose secret is available writes it. A required secret that is missing
+// refuses the request: it is never sent unauthenticated. It returns the
+// bindings that wrote.
+func stampAll(h http.Header, u *url.URL, matched []*binding, c *credentials) (wrote []*binding, _ *Denial) {
+	for _, b := range matched {
+		if b.As == manifests.Placeholder {
+			// Sending the request without replacing anything would send it unauthenticated.
+			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is bound as a placeholder, which this version does not replace", b.secret),
+				Hint: "use a bearer, basic, header, query or path binding"}
+		}
+		s := c.stamp(b)
+		switch {
+		case !s.ready && b.required:
+			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is required here and not available", b.secret),
+				Hint: fmt.Sprintf("operator: latchgate secrets set %s", b.secret)}
+		case !s.ready, taken(b, wrote):
+			continue
+		case s.fault != "":
+			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s %s, and is never sent", b.secret, s.fault),
+				Hint: fmt.Sprintf("operator: set it again, without a trailing newline or control characters: latchgate secrets set %s", b.secret)}
+		}
+		b.write(h, u, s)
+		wrote = append(wrote, b)
+	}
+	return wrote, nil
+}
+
+// taken reports whether another binding already wrote b's place.
+func taken(b *binding, wrote []*binding) bool {
+	for _, w := range wrote {
+		if f := b.field(); f != "" && sameName(f, w.field()) {
+			return true
+		}
+		if b.As == w.As && (b.As == manifests.Query && sameName(b.Param, w.Param) || b.As == manifests.Path) {
+			return true
+		}
+	}
+	return false
+}
+
+// write puts the stamp where the binding says.
+func (b *binding) write(h http.Header, u *url.URL, s *stamp) {
 	switch b.As {
-	case manifests.Bearer:
-		h["Authorization"] = []string{"Bearer " + string(v.Reveal())}
-	case manifests.Basic:
-		raw := make([]byte, 0, len(b.Username)+1+v.Len())
-		raw = append(append(append(raw, b.Username...), ':'), v.Reveal()...)
-		h["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString(raw)}
-		clear(raw)
+	case manifests.Bearer, manifests.Basic:
+		h["Authorization"] = s.header
 	case manifests.Header:
-		h[http.CanonicalHeaderKey(b.Header)] = []string{strings.Replace(b.Format, "{value}", string(v.Reveal()), 1)}
+		h[b.Header] = s.header // canonical since it was parsed
 	case manifests.Query:
 		if u.RawQuery != "" && !strings.HasSuffix(u.RawQuery, "&") {
 			u.RawQuery += "&"
 		}
-		u.RawQuery += url.QueryEscape(b.Param) + "=" + url.QueryEscape(string(v.Reveal()))
+		u.RawQuery += s.text
 	case manifests.Path:
-		// The wire sends Opaque as it stands: see prepare.
-		u.Opaque = strings.Replace(b.Format, "{value}", url.PathEscape(string(v.Reveal())), 1) + u.Opaque
+		u.Opaque = s.text + u.Opaque // the wire sends Opaque as it stands: see prepare
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/latchgate/latchgate/policy"
 	"github.com/latchgate/latchgate/proxy/dialguard"
 	"github.com/latchgate/latchgate/proxy/target"
-	"github.com/latchgate/latchgate/secrets"
 )
 
 // Wire is the code between the two doors and the upstream. It is safe for
@@ -88,9 +87,8 @@ type exchange struct {
 	matched []*binding
 	wrote   []*binding
 	space   [4]*binding // holds matched without an allocation in the common case
-	secrets *secrets.Set
-	scrub   *scrubber
-	hits    map[int]int // scrubbed values, by their index in scrub.names
+	creds   *credentials
+	hits    map[int]int // scrubbed values, by their index in creds.names
 	status  int
 	code    Code
 	head    time.Duration // until the answer's head was ready to be handed on
@@ -218,12 +216,12 @@ func (x *exchange) stamp(r *http.Request, path string) *Denial {
 		return nil
 	}
 	var denied *Denial
-	x.wrote, denied = stamp(r.Header, r.URL, x.matched, x.secrets, nil)
+	x.wrote, denied = stampAll(r.Header, r.URL, x.matched, x.creds)
 	return denied
 }
 
 // resolve takes hold of the run's secrets as the file has them now, through
-// the cache. They are held until the answer's body is closed.
+// the cache, made ready. They are held until the answer's body is closed.
 func (x *exchange) resolve(r *http.Request) *Denial {
 	x.asked = true
 	if x.run.view == nil {
@@ -233,8 +231,9 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 	if err != nil {
 		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
 	}
-	x.secrets, x.scrub = set, x.run.scrubberFor(set)
-	if x.scrub.set != nil {
+	defer set.Release()
+	x.creds = x.run.credentialsFor(set)
+	if x.creds.scrub != nil {
 		keepScannable(r.Header)
 	}
 	return nil
@@ -314,9 +313,6 @@ func (x *exchange) refuse(r *http.Request, d *Denial) *http.Response {
 }
 
 func (x *exchange) releaseSecrets() {
-	if x.secrets != nil {
-		x.secrets.Release()
-		x.scrub.release()
-		x.secrets, x.scrub = nil, nil
-	}
+	x.creds.release()
+	x.creds = nil
 }
