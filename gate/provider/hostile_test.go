@@ -140,11 +140,7 @@ func TestHostileGuestCostsItsOwnExecutionOnly(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 3 {
 				wg.Go(func() {
-					started := time.Now()
 					result, err := m.Execute(context.Background(), h.call)
-					if took := time.Since(started); took > 10*time.Second {
-						t.Errorf("took %v", took)
-					}
 					var e *Error
 					switch {
 					case h.code == "" && (err != nil || string(result.Output) != "{}"):
