@@ -144,6 +144,7 @@ func needRestart(old, next *configs.Config) (errs []error) {
 	changed("proxy.idle_timeout", old.Proxy.IdleTimeout != next.Proxy.IdleTimeout)
 	changed("gate.max_runs", old.Gate.MaxRuns != next.Gate.MaxRuns)
 	changed("ca.dir", old.CA.Dir != next.CA.Dir)
+	changed("log.format", old.Log.Format != next.Log.Format)
 	changed("audit.file", old.Audit.File != next.Audit.File)
 	for _, k := range keys {
 		errs = append(errs, fmt.Errorf("%s changed: restart latchgate proxy to use it", k))

@@ -65,7 +65,6 @@ type daemon struct {
 	control *gate.Control
 	metrics *http.Server
 	log     *slog.Logger
-	drain   time.Duration
 
 	proxyLn, controlLn, metricsLn net.Listener
 }
@@ -78,7 +77,7 @@ func newDaemon(ctx context.Context, cfg *configs.Config, log *slog.Logger, level
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{gate: g, control: gate.NewControl(g, buildVersion()), log: log, drain: cfg.Proxy.DrainTimeout}
+	d := &daemon{gate: g, control: gate.NewControl(g, buildVersion()), log: log}
 	d.metrics = &http.Server{Handler: metricsHandler(g, reg), ReadHeaderTimeout: 10 * time.Second}
 	if err := d.listen(cfg); err != nil {
 		return nil, errors.Join(err, d.shutdown())
@@ -152,7 +151,7 @@ func (d *daemon) serve(ctx context.Context, load func() (*configs.Config, error)
 		}
 	}
 	cause := context.Cause(ctx)
-	d.log.Info("shutting down", "drain_timeout", d.drain)
+	d.log.Info("shutting down", "drain_timeout", d.gate.Config().Proxy.DrainTimeout)
 	err := d.shutdown()
 	wg.Wait()
 	if errors.Is(cause, context.Canceled) {
@@ -162,7 +161,7 @@ func (d *daemon) serve(ctx context.Context, load func() (*configs.Config, error)
 }
 
 func (d *daemon) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), d.drain)
+	ctx, cancel := context.WithTimeout(context.Background(), d.gate.Config().Proxy.DrainTimeout)
 	defer cancel()
 	err := d.gate.Drain(ctx)
 	err = errors.Join(err, ignoreLate(d.control.Shutdown(ctx)), ignoreLate(d.metrics.Shutdown(ctx)))
