@@ -47,7 +47,7 @@ func (s *Store) RotateKey(ctx context.Context) (RotateResult, error) {
 // rotatable reports what stands against encrypting the file again here.
 func (e *editing) rotatable() error {
 	if e.file == nil {
-		return errors.New("this file's key can be rotated by sops only: use `sops rotate`")
+		return errors.New("this file's key can be rotated by sops only; use `sops rotate`")
 	}
 	others := e.file.meta.others
 	for _, entry := range e.file.meta.age {
@@ -56,7 +56,7 @@ func (e *editing) rotatable() error {
 		}
 	}
 	if len(others) > 0 {
-		return fmt.Errorf("only sops can encrypt for some of the file's recipients (%s): use `sops rotate`", strings.Join(others, ", "))
+		return fmt.Errorf("only sops can encrypt for some of the file's recipients (%s); use `sops rotate`", strings.Join(others, ", "))
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (e *secretsEdit) untilItHolds(ctx context.Context, room *scratch) error {
 			return err
 		}
 		fmt.Fprintln(e.app.err, "latchgate: "+err.Error())
-		if again, askErr := e.app.askYes(ctx, "Edit again? [Y/n] "); askErr != nil || !again {
+		if again, askErr := e.app.askYes(ctx, "Edit again? [Y/n]"); askErr != nil || !again {
 			return withHint(errors.New("the text can't be applied; nothing was changed"), "run `latchgate secrets edit` again")
 		}
 	}
@@ -235,7 +235,7 @@ func (a *app) runEditor(ctx context.Context, file string) error {
 // askYes asks a question that Return answers with yes. Without anybody to answer
 // it is no.
 func (a *app) askYes(ctx context.Context, question string) (bool, error) {
-	fmt.Fprint(a.err, question)
+	fmt.Fprintln(a.err, question)
 	answer, err := interruptible(ctx, func() (string, error) {
 		var line []byte
 		for b := make([]byte, 1); ; { // no further than the line: what follows is the editor's
