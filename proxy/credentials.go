@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"slices"
 	"sync/atomic"
 
@@ -16,12 +17,11 @@ import (
 // then. The stamps are strings, which can't be: there is one of each, not one a
 // request.
 type credentials struct {
-	generation uint64         // of the secrets that they were last made of
-	stamps     []stamp        // by binding.index
-	held       []*secrets.Set // whose values are in scrub
-	names      []string       // of the secrets, by the indexes that scrub reports
-	scrub      *scrub.Set     // nil: nothing to search for
-	refs       atomic.Int32   // one for the run, one for each exchange
+	generation uint64        // of the secrets that they were last made of
+	stamps     []stamp       // by binding.index
+	values     []scrub.Named // in scrub, by the indexes that it reports; copies: a Set that is held keeps the whole file
+	scrub      *scrub.Set    // nil: nothing to search for
+	refs       atomic.Int32  // one for the run, one for each exchange
 }
 
 // credentialsFor returns the run's credentials, compiled anew when the secrets
@@ -51,32 +51,22 @@ func (r *Run) credentialsFor(set *secrets.Set) *credentials {
 func (r *Run) newCredentials(old *credentials, set *secrets.Set) *credentials {
 	s := &credentials{generation: set.Generation()}
 	s.refs.Store(1)
-	var values []secrets.Value
-	var named []scrub.Named
-	add := func(from *secrets.Set) {
-		news := false
-		for _, name := range from.Names() {
-			v, ok := from.Get(name)
-			if !ok || v.Len() == 0 || slices.ContainsFunc(values, v.Equal) {
-				continue
-			}
-			news = true
-			values = append(values, v)
-			named = append(named, scrub.Named{Name: name, Value: v.Reveal()}) // a view: from is held
-			s.names = append(s.names, name)
-		}
-		if news {
-			from.Retain()
-			s.held = append(s.held, from)
+	add := func(name string, value []byte) {
+		if len(value) > 0 && !slices.ContainsFunc(s.values, func(n scrub.Named) bool { return bytes.Equal(n.Value, value) }) {
+			s.values = append(s.values, scrub.Named{Name: name, Value: bytes.Clone(value)})
 		}
 	}
 	if old != nil {
-		for _, from := range old.held {
-			add(from)
+		for _, n := range old.values {
+			add(n.Name, n.Value)
 		}
 	}
-	add(set)
-	s.scrub = scrub.Compile(named)
+	for _, name := range set.Names() {
+		if v, ok := set.Get(name); ok {
+			add(name, v.Reveal())
+		}
+	}
+	s.scrub = scrub.Compile(s.values)
 	s.stamps = r.stamps(set)
 	return s
 }
@@ -124,7 +114,7 @@ func (s *credentials) release() {
 		return
 	}
 	s.scrub.Wipe()
-	for _, from := range s.held {
-		from.Release()
+	for _, n := range s.values {
+		clear(n.Value)
 	}
 }

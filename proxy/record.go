@@ -35,7 +35,7 @@ func (x *exchange) record(d *Denial) {
 		}
 	}
 	for i, n := range x.hits {
-		m.scrubbed.WithLabelValues(action, x.creds.names[i]).Add(float64(n))
+		m.scrubbed.WithLabelValues(action, x.creds.values[i].Name).Add(float64(n))
 	}
 	if d != nil {
 		e.Kind, e.Reason = audit.Denied, d.Message

@@ -88,7 +88,7 @@ type exchange struct {
 	wrote   []*binding
 	space   [4]*binding // holds matched without an allocation in the common case
 	creds   *credentials
-	hits    map[int]int // scrubbed values, by their index in creds.names
+	hits    map[int]int // scrubbed values, by their index in creds.values
 	status  int
 	code    Code
 	head    time.Duration // until the answer's head was ready to be handed on

@@ -119,14 +119,6 @@ func (s *Set) Generation() uint64 {
 	return s.entry.generation
 }
 
-// Retain holds an acquired Set once more; it needs a Release of its own. A
-// scrubber that must know values sent earlier keeps their Sets this way.
-func (s *Set) Retain() {
-	if s.entry != nil && !s.entry.retain() {
-		panic("secrets: a released Set was retained")
-	}
-}
-
 // Release lets go of the Set. When nobody holds it and the cache has dropped it,
 // the bytes of its values are overwritten. Each Acquire needs exactly one.
 func (s *Set) Release() {
