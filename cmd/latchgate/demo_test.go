@@ -85,7 +85,9 @@ func TestDemoShowsBothDoorsAndChecksItself(t *testing.T) {
 			t.Errorf("not shown: %s", part)
 		}
 	}
-	if strings.Contains(out, "✗") || strings.Contains(out, "\x1b") || errOut != "" {
+	// On a busy machine the demo says what it waits for.
+	unexpected := slices.DeleteFunc(strings.Split(errOut, "\n"), func(l string) bool { return l == "" || strings.HasSuffix(l, " ...") })
+	if strings.Contains(out, "✗") || strings.Contains(out, "\x1b") || len(unexpected) > 0 {
 		t.Errorf("a check failed, colours in a file, or something on standard error: %s", errOut)
 	}
 	if t.Failed() {
