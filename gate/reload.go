@@ -156,27 +156,33 @@ func needRestart(old, next *configs.Config) (errs []error) {
 // editors write in several steps.
 const settle = 100 * time.Millisecond
 
-// Watch calls changed, until ctx is done, whenever the configuration file, a
-// manifest or a policy file changed. It watches folders, since editors and
-// Kubernetes replace files rather than write them.
-func (g *Gate) Watch(ctx context.Context, changed func()) error {
+// Watch sees, from its return on, each change of the configuration file, a
+// manifest or a policy file. What it returns is to be run: it calls changed for
+// them until ctx is done. It watches folders, since editors and Kubernetes
+// replace files rather than write them.
+func (g *Gate) Watch() (run func(ctx context.Context, changed func()), err error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watch files: %w", err)
+		return nil, fmt.Errorf("watch files: %w", err)
 	}
+	g.follow(w)
+	return func(ctx context.Context, changed func()) { g.watch(ctx, w, changed) }, nil
+}
+
+func (g *Gate) follow(w *fsnotify.Watcher) {
+	for dir := range g.watchDirs() {
+		_ = w.Add(dir) // one that is watched already stays so; one that is not there yet appears in its parent
+	}
+}
+
+func (g *Gate) watch(ctx context.Context, w *fsnotify.Watcher, changed func()) {
 	defer func() { _ = w.Close() }()
-	follow := func() {
-		for dir := range g.watchDirs() {
-			_ = w.Add(dir) // one that is watched already stays so; one that is not there yet appears in its parent
-		}
-	}
-	follow()
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case e := <-w.Events:
 			if g.concerns(e) {
 				quiet.Reset(settle)
@@ -185,7 +191,7 @@ func (g *Gate) Watch(ctx context.Context, changed func()) error {
 			g.log.Warn("watching files", "err", err)
 		case <-quiet.C:
 			changed()
-			follow()
+			g.follow(w)
 		}
 	}
 }

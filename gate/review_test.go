@@ -122,8 +122,12 @@ func TestWatchSeesAFolderThatWasReplaced(t *testing.T) {
 				_ = os.RemoveAll(dir)
 			}
 			ctx, cancel := context.WithCancel(context.Background())
-			changed, ended := make(chan struct{}, 64), make(chan error, 1)
-			go func() { ended <- w.Watch(ctx, func() { changed <- struct{}{} }) }()
+			changed, ended := make(chan struct{}, 64), make(chan struct{})
+			watch, err := w.Watch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { watch(ctx, func() { changed <- struct{}{} }); close(ended) }()
 			defer func() {
 				cancel()
 				<-ended

@@ -132,7 +132,11 @@ func (d *daemon) serve(ctx context.Context, load func() (*configs.Config, error)
 		default: // one is waiting already, and will read this change too
 		}
 	}
-	start("watch", func() error { return d.gate.Watch(ctx, ask) })
+	if watch, err := d.gate.Watch(); err != nil {
+		stop(err)
+	} else {
+		wg.Go(func() { watch(ctx, ask) })
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
