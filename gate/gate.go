@@ -193,10 +193,14 @@ func (g *Gate) openDefaultRun(ctx context.Context, c *configs.Config) error {
 // Listen opens the agent's door at the configured address.
 func (g *Gate) Listen() (net.Listener, error) {
 	network, address := configs.SplitListen(g.Config().Proxy.Listen)
+	var ln net.Listener
+	var err error
 	if network == "unix" {
 		removeStale(address)
+		ln, err = listenPrivate(address) // with default_actions, whoever connects has a run
+	} else {
+		ln, err = net.Listen(network, address)
 	}
-	ln, err := net.Listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("proxy.listen: %w", err)
 	}
@@ -247,12 +251,14 @@ func (g *Gate) Ready() error {
 	return nil
 }
 
-// Drain opens no more runs, stops taking requests, lets those under way and executions finish
-// until ctx is done, cuts what is left, and ends all runs. The error says that
-// something had to be cut.
+// Drain opens no more runs, stops taking requests, lets those under way and
+// executions finish until ctx is done, cuts what is left, and ends all runs.
+// The error says that something had to be cut.
 func (g *Gate) Drain(ctx context.Context) (err error) {
 	if g.runs != nil {
 		g.runs.Refuse()
+		draining := "latchgate is shutting down"
+		g.fault.Store(&draining)
 	}
 	if g.server != nil {
 		if err = g.server.Shutdown(ctx); err != nil {

@@ -56,7 +56,8 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // the client's Accept-Encoding is the client's
 		TLSHandshakeTimeout:   handshakeTimeout,
-		MaxIdleConnsPerHost:   256, // at net/http's 2, latency grows tenfold with 32 concurrent requests
+		MaxIdleConnsPerHost:   256,  // at net/http's 2, latency grows tenfold with 32 concurrent requests
+		MaxIdleConns:          1024, // of all hosts: a wildcard must not fill the descriptors
 		IdleConnTimeout:       upstreamIdle,
 		ExpectContinueTimeout: time.Second,
 		ReadBufferSize:        16 << 10,
