@@ -103,12 +103,17 @@ format = "json"
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
 
+// write writes a file in one step: a daemon that watches it never sees half.
 func (h *home) write(name, text string) {
 	h.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o700); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := os.WriteFile(h.path(name), []byte(text), 0o600); err != nil {
+	half := h.path(".half")
+	if err := os.WriteFile(half, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.Rename(half, h.path(name)); err != nil {
 		h.t.Fatal(err)
 	}
 }
