@@ -248,3 +248,12 @@ func TestTheNextEditRemovesWhatAKilledOneLeft(t *testing.T) {
 	working.enter("\x03")
 	working.ended()
 }
+
+func TestPlaintextGoesToMemoryOrIsRefused(t *testing.T) {
+	if dir, err := memoryFolder("", "/proc", "/dev/shm"); err != nil || dir != "/dev/shm" {
+		t.Errorf("%q, %v", dir, err)
+	}
+	if dir, err := memoryFolder("", "/proc", "/none"); err == nil || !strings.Contains(hintOf(err), "--tmpdir") {
+		t.Errorf("%q, %v, %q", dir, err, hintOf(err))
+	}
+}
