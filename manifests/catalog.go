@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,17 +40,12 @@ type Catalog struct {
 func Load(o LoadOptions) (*Catalog, []Problem) {
 	c := &Catalog{byID: map[string]*Manifest{}}
 	var problems []Problem
+	withheld := map[string]bool{}
 	for _, dir := range o.Dirs {
-		problems = append(problems, c.loadDir(dir)...)
+		problems = append(problems, c.loadDir(dir, withheld)...)
 	}
 	if !o.Bundled {
 		return c, problems
-	}
-	withheld := map[string]bool{}
-	for _, p := range problems {
-		if p.Severity == Error {
-			withheld[p.ActionID] = true
-		}
 	}
 	found, more := parseBundled()
 	for _, m := range found {
@@ -60,7 +56,12 @@ func Load(o LoadOptions) (*Catalog, []Problem) {
 	return c, append(problems, more...)
 }
 
-func (c *Catalog) loadDir(dir string) []Problem {
+// claim finds the action ids in a file that need not even be YAML.
+var claim = regexp.MustCompile(`(?m)^[ \t]*["']?action_id["']?[ \t]*:[ \t]*["']?([A-Za-z0-9_-]{1,128})`)
+
+// loadDir adds the manifests of a folder, and to broken the ids that its broken
+// files name.
+func (c *Catalog) loadDir(dir string, broken map[string]bool) []Problem {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return []Problem{{File: dir, Message: "cannot read the folder: " + cause(err), Hint: "create it, or remove it from manifests.dirs"}}
@@ -79,6 +80,11 @@ func (c *Catalog) loadDir(dir string) []Problem {
 		}
 		found, more := Parse(file, data)
 		problems = append(problems, more...)
+		if HasErrors(more) {
+			for _, id := range claim.FindAllSubmatch(data, -1) {
+				broken[string(id[1])] = true
+			}
+		}
 		for _, m := range found {
 			if first, twice := c.byID[m.ActionID]; twice {
 				problems = append(problems, Problem{

@@ -116,16 +116,23 @@ func TestAFileOfTheOperatorWinsOverABundledOne(t *testing.T) {
 }
 
 func TestABundledActionDoesNotStandInForABrokenFile(t *testing.T) {
-	dir := write(t, map[string]string{"mine.yaml": "action_id: github\negress: {allow: []}\n"})
-	c, problems := Load(LoadOptions{Dirs: []string{dir}, Bundled: true})
-	if !HasErrors(problems) {
-		t.Error("no error")
-	}
-	if m, ok := c.Get("github"); ok {
-		t.Errorf("github is %s:%d", m.File, m.Line)
-	}
-	if _, ok := c.Get("openai"); !ok {
-		t.Error("openai is gone")
+	for name, text := range map[string]string{
+		"a wrong key": "action_id: github\negress: {allow: []}\n",
+		"not YAML":    "action_id: \"github\"\negress: {allowed_domains: [api.github.com\n",
+		"a tab":       "action_id: github\n\tegress: {}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, problems := Load(LoadOptions{Dirs: []string{write(t, map[string]string{"mine.yaml": text})}, Bundled: true})
+			if !HasErrors(problems) {
+				t.Error("no error")
+			}
+			if m, ok := c.Get("github"); ok {
+				t.Errorf("github is %s:%d", m.File, m.Line)
+			}
+			if _, ok := c.Get("openai"); !ok {
+				t.Error("openai is gone")
+			}
+		})
 	}
 }
 
