@@ -150,7 +150,9 @@ func (a *app) promptSecret(ctx context.Context, name string) ([]byte, error) {
 	value, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) })
 	fmt.Fprintln(a.err)
 	if ctx.Err() != nil {
-		// An interrupt must not leave the terminal without echo.
+		// An interrupt must not leave the terminal without echo, nor half a value
+		// on it, which the shell would take for a command.
+		_ = forgetTyped(int(f.Fd()))
 		_ = term.Restore(int(f.Fd()), state)
 		return nil, exitStatus(130)
 	}

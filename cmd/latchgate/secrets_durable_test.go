@@ -10,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // moveSecretsTo puts the home's secrets into another folder.
@@ -63,18 +61,6 @@ func folder(t *testing.T, dir string) string {
 		fmt.Fprintf(&s, "%s %x\n", e.Name(), data)
 	}
 	return s.String()
-}
-
-func TestAFullDiskKeepsTheOldFile(t *testing.T) {
-	t.Parallel()
-	h := newHome(t)
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("a small file system can't be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	h.moveSecretsTo(dir)
-	h.keepsTheOldFile(dir, "no space left on device", func(stdin string, args ...string) outcome { return h.runWith(stdin, nil, args...) })
 }
 
 // A limit on the size of files stands for a full disk where nobody may mount one.

@@ -50,8 +50,11 @@ const editHeader = `# The secrets of %s, a line "NAME: value" each.
 
 `
 
-// errUnchanged ends an edit that changed nothing.
-var errUnchanged = errors.New("nothing was changed")
+// What ends an edit without a change and without a fault.
+var (
+	errUnchanged   = errors.New("nothing was changed")
+	errInterrupted = errors.New("interrupted")
+)
 
 // editSecrets is one `secrets edit`: the text is made, edited until it can be
 // applied, and wiped.
@@ -77,9 +80,13 @@ func (a *app) editSecrets(c *cobra.Command, tmpdir string) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a folder for the text: %w", err)
 	}
-	defer func() { err = errors.Join(err, room.remove()) }()
+	defer func() {
+		if left := room.remove(); left != nil {
+			err = withHint(fmt.Errorf("the text is still there, in %s: %w", room.dir, left), "remove it: shred -u "+filepath.Join(room.dir, "*"))
+		}
+	}()
 	err = e.untilItHolds(ctx, room)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errInterrupted) {
 		fmt.Fprintln(a.err, "latchgate: interrupted; nothing was changed, and the text is wiped")
 		return exitStatus(130)
 	}
@@ -226,7 +233,11 @@ func (a *app) runEditor(ctx context.Context, file string) error {
 	c.Stdin, c.Stdout, c.Stderr = a.in, a.out, a.err
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 2 * time.Second
-	if err := c.Run(); err != nil && ctx.Err() == nil {
+	err := c.Run()
+	if c.ProcessState != nil && c.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+		return errInterrupted // the editor got the terminal's signal, we may not have yet
+	}
+	if err != nil && ctx.Err() == nil {
 		return withHint(fmt.Errorf("the editor (%s) failed, nothing was changed: %w", editor, err), "set EDITOR to an editor that is installed")
 	}
 	return ctx.Err()

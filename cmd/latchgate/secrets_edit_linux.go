@@ -11,3 +11,6 @@ func memoryBacked(dir string) bool {
 	}
 	return int64(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC
 }
+
+// forgetTyped drops what was typed on a terminal and not read yet.
+func forgetTyped(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH) }

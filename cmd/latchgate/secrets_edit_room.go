@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,18 +77,41 @@ func ownFolder(dir string) bool {
 	return unix.Lstat(dir, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == os.Geteuid()
 }
 
+// How long a process that an editor left behind may go on to write.
+const (
+	removeTries = 100
+	removePause = 10 * time.Millisecond
+)
+
 // remove overwrites every file in the folder, the editor's included, and removes
 // it.
-func (s *scratch) remove() error {
+func (s *scratch) remove() (err error) {
+	for try := range removeTries {
+		if try > 0 {
+			time.Sleep(removePause)
+		}
+		if err = s.wipe(); err == nil {
+			break
+		}
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+func (s *scratch) wipe() error {
 	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		return overwrite(path)
 	})
-	err = errors.Join(err, os.RemoveAll(s.dir))
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+	if err = errors.Join(err, os.RemoveAll(s.dir)); err == nil {
+		return nil
+	}
+	if _, gone := os.Lstat(s.dir); errors.Is(gone, fs.ErrNotExist) {
+		return nil // a file went while it was looked at
 	}
 	return err
 }

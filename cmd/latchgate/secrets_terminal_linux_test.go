@@ -164,13 +164,12 @@ func TestInterruptAtThePromptRestoresEcho(t *testing.T) {
 	h := newHome(t)
 	before := h.read("secrets.enc.yaml")
 	for name, end := range map[string]func(*terminal){
-		"Ctrl-C": func(term *terminal) { term.enter("\x03") },
+		"Ctrl-C": func(term *terminal) { term.enter("half-a-sent\x03") },
 		"TERM":   func(term *terminal) { _ = term.cmd.Process.Signal(syscall.SIGTERM) },
 	} {
 		term := h.onTerminal(nil, "secrets", "set", "FROM_PROMPT")
 		term.wait("Value of FROM_PROMPT: ")
 		term.quiet()
-		term.enter("half-a-sent")
 		end(term)
 		if status, output := term.ended(); status != 130 || strings.Contains(output, "half") {
 			t.Errorf("%s: status %d, output %q", name, status, output)
@@ -181,6 +180,30 @@ func TestInterruptAtThePromptRestoresEcho(t *testing.T) {
 	}
 	if h.read("secrets.enc.yaml") != before {
 		t.Error("the file was changed")
+	}
+}
+
+// What was typed of a value must not be the next program's.
+func TestWhatWasTypedIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	term := h.onTerminal(nil, "version")
+	term.ended() // nobody reads the terminal any more
+	waiting := func() int {
+		n, err := unix.IoctlGetInt(int(term.slave.Fd()), unix.TIOCINQ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	term.enter("half\n")
+	for deadline := time.Now().Add(patience); waiting() != len("half\n"); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("what was typed does not arrive")
+		}
+	}
+	if err := forgetTyped(int(term.slave.Fd())); err != nil || waiting() != 0 {
+		t.Errorf("%v, %d bytes are left", err, waiting())
 	}
 }
 
@@ -206,9 +229,10 @@ func TestAnEditThatIsInterruptedLeavesNoText(t *testing.T) {
 		term := h.onTerminal([]string{"EDITOR=sh " + h.path("editor.sh")}, "secrets", "edit", "--tmpdir", room)
 		term.wait("editing " + room)
 		c.end(term)
-		if status, output := term.ended(); status != 130 || !strings.Contains(output, "nothing was changed, and the text is wiped") {
+		if status, output := term.ended(); status != 130 {
 			t.Errorf("%s: status %d, output %q", c.name, status, output)
 		}
+		term.wait("nothing was changed, and the text is wiped")
 		if left, _ := filepath.Glob(filepath.Join(room, "latchgate-edit-*")); len(left) != 0 {
 			t.Errorf("%s: %v is left", c.name, left)
 		}

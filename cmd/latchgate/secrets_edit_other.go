@@ -1,6 +1,0 @@
-//go:build !linux
-
-package main
-
-// memoryBacked: no folder is known to be, but on Linux.
-func memoryBacked(string) bool { return false }
