@@ -16,6 +16,9 @@ COPY --from=build /out/latchgate /out/sops /usr/local/bin/
 COPY --from=build --chown=65532:65532 /out/var/lib/latchgate /var/lib/latchgate
 USER 65532:65532
 ENV PATH=/usr/local/bin
+# Freed memory is overwritten: a string made of a secret does not outlive the
+# next collection (docs/security.md).
+ENV GODEBUG=clobberfree=1
 WORKDIR /var/lib/latchgate
 EXPOSE 8470 9470
 ENTRYPOINT ["latchgate"]
