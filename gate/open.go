@@ -96,7 +96,8 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	if q.TTL > 0 {
 		deadline = time.Now().Add(q.TTL)
 	}
-	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Deadline: deadline, MaxRequests: q.max})
+	tokens := placeholders(grants)
+	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Placeholders: tokens, Deadline: deadline, MaxRequests: q.max})
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	g.audit.Record(audit.Event{Time: run.Opened, Kind: audit.RunOpened, Run: run.ID, Principal: q.Principal, Actions: run.Actions, Secrets: secretNames(grants)})
 	g.log.Info("run opened", "run", run.ID, "principal", q.Principal, "door", q.Door, "actions", strings.Join(run.Actions, ","))
 	return &OpenedRun{ID: run.ID, Token: token, Actions: run.Actions, Expires: deadline, Proxy: g.proxyURL(run.ID, token),
-		Placeholders: placeholders(grants), SecretNames: secretNames(grants), Trust: g.trust, run: run}, nil
+		Placeholders: tokens, SecretNames: secretNames(grants), Trust: g.trust, run: run}, nil
 }
 
 // decide asks the policy about one action of the run.

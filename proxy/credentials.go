@@ -117,4 +117,7 @@ func (s *credentials) release() {
 	for _, n := range s.values {
 		clear(n.Value)
 	}
+	for i := range s.stamps {
+		clear(s.stamps[i].value)
+	}
 }

@@ -17,6 +17,7 @@ const (
 	EgressDenied        Code = "egress_denied"        // 403
 	PolicyDenied        Code = "policy_denied"        // 403
 	InsecureTransport   Code = "insecure_transport"   // 403
+	Tripwire            Code = "tripwire"             // 403
 	PrivateAddress      Code = "private_address"      // 403
 	RunUnknown          Code = "run_unknown"          // 407
 	TooLarge            Code = "too_large"            // 413
@@ -32,7 +33,7 @@ const (
 )
 
 var statusOf = map[Code]int{
-	BadRequest: 400, EgressDenied: 403, PolicyDenied: 403, InsecureTransport: 403, PrivateAddress: 403,
+	BadRequest: 400, EgressDenied: 403, PolicyDenied: 403, InsecureTransport: 403, Tripwire: 403, PrivateAddress: 403,
 	RunUnknown: 407, TooLarge: 413, TargetMismatch: 421, BudgetExhausted: 429,
 	SecretUnavailable: 502, UpstreamUnreachable: 502, UpstreamTLS: 502, Unscannable: 502,
 	Draining: 503, Overloaded: 503, UpstreamTimeout: 504,
@@ -48,6 +49,15 @@ type Denial struct {
 	Message string
 	Hint    string
 	Cause   error
+	// Trip is what the tripwire caught; nil for every other code.
+	Trip *Trip
+}
+
+// Trip says whose placeholder stood where no binding allows it.
+type Trip struct {
+	Action string // that declares the secret
+	Secret string // that the placeholder stands for
+	Part   string // of the request: "host", "path", "header", ...
 }
 
 func (d *Denial) Error() string { return string(d.Code) + ": " + d.Message }

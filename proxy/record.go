@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/manifests"
 )
 
 // record is step 11: one audit event and the metrics. It is printed from the
@@ -23,13 +24,20 @@ func (x *exchange) record(d *Denial) {
 	if x.run != nil {
 		e.Run, e.Principal = x.run.ID, x.run.Principal
 	}
+	injected := func(b *binding) {
+		e.Secrets = append(e.Secrets, b.secret)
+		m.injections.WithLabelValues(b.action, b.secret, domain).Inc()
+	}
 	for _, b := range x.wrote {
 		if x.sent {
-			e.Secrets = append(e.Secrets, b.secret)
-			m.injections.WithLabelValues(b.action, b.secret, domain).Inc()
+			injected(b)
 		}
 	}
-	for _, b := range x.matched {
+	replaced := x.replaced.Load()
+	for i, b := range x.matched {
+		if x.sent && replaced&(1<<min(i, 63)) != 0 && b.As == manifests.Placeholder {
+			injected(b)
+		}
 		if x.asked && !x.creds.stamp(b).ready {
 			m.unavailable.WithLabelValues(b.action, b.secret).Inc()
 		}
@@ -37,8 +45,15 @@ func (x *exchange) record(d *Denial) {
 	for i, n := range x.hits {
 		m.scrubbed.WithLabelValues(action, x.creds.values[i].Name).Add(float64(n))
 	}
+	if d == nil {
+		d = x.tripped.Load() // in the rest of a body whose answer was on its way already
+	}
 	if d != nil {
 		e.Kind, e.Reason = audit.Denied, d.Message
+		if t := d.Trip; t != nil {
+			e.Kind, e.Secrets = audit.Tripwire, []string{t.Secret}
+			m.tripwire.WithLabelValues(t.Action, t.Secret).Inc()
+		}
 		m.denied.WithLabelValues(string(d.Code)).Inc()
 		x.log(d, action, method)
 	}

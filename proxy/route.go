@@ -37,9 +37,10 @@ type binding struct {
 	required bool
 	approved bool // the policy said yes to this secret
 	index    int  // among all bindings of the run
+	token    int  // among the run's placeholders; -1: none
 }
 
-func newRule(g Grant) *rule {
+func newRule(g Grant, ph *placeholders) *rule {
 	m := g.Manifest
 	ru := &rule{action: m}
 	if m.Egress.Profile == manifests.ProfileNone {
@@ -54,7 +55,7 @@ func newRule(g Grant) *rule {
 		for j := range s.Inject {
 			ru.bindings = append(ru.bindings, binding{
 				Binding: &s.Inject[j], action: m.ActionID, secret: s.Name, required: s.Required,
-				approved: slices.Contains(g.Secrets, s.Name),
+				approved: slices.Contains(g.Secrets, s.Name), token: ph.index(s.Env),
 			})
 		}
 	}

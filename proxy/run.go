@@ -32,6 +32,10 @@ type RunConfig struct {
 	Door      string // exec, env, run, default
 	Grants    []Grant
 	Secrets   *secrets.View
+	// Placeholders holds, for each variable that the manifests declare
+	// ([manifests.Secret].Env), the token that the client was given for it. A
+	// variable without one has no placeholder.
+	Placeholders map[string]string
 	// Deadline is when the run expires; zero means it lives until it is closed.
 	Deadline time.Time
 	// MaxRequests bounds the requests of the run; 0 means no bound.
@@ -56,14 +60,15 @@ type Run struct {
 	Opened    time.Time
 	Deadline  time.Time
 
-	tokenHash [sha256.Size]byte
-	rules     []*rule
-	view      *secrets.View
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	expiry    *time.Timer
-	max       int64
-	requests  atomic.Int64
+	tokenHash    [sha256.Size]byte
+	rules        []*rule
+	placeholders *placeholders // nil: none
+	view         *secrets.View
+	ctx          context.Context
+	cancel       context.CancelCauseFunc
+	expiry       *time.Timer
+	max          int64
+	requests     atomic.Int64
 
 	routes  atomic.Pointer[map[authority]*route] // copy on write, one entry an authority
 	routeMu sync.Mutex
@@ -78,9 +83,10 @@ func newRun(c RunConfig, now time.Time) (*Run, string) {
 		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Opened: now, Deadline: c.Deadline,
 		tokenHash: sha256.Sum256([]byte(token)), view: c.Secrets, max: c.MaxRequests,
 	}
+	r.placeholders = newPlaceholders(c)
 	bindings := 0
 	for i := range c.Grants {
-		ru := newRule(c.Grants[i])
+		ru := newRule(c.Grants[i], r.placeholders)
 		for j := range ru.bindings {
 			ru.bindings[j].index = bindings
 			bindings++

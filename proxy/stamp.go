@@ -21,6 +21,7 @@ type stamp struct {
 	fault  string // why its value can't be sent, "" where it can
 	header []string
 	text   string // of a query parameter, or before the path
+	value  []byte // in place of a placeholder; overwritten when the credentials are let go of
 }
 
 // newStamp makes what b writes of v. CR, LF and NUL are refused everywhere.
@@ -47,6 +48,8 @@ func newStamp(b *binding, v secrets.Value) stamp {
 		s.text = url.QueryEscape(b.Param) + "=" + url.QueryEscape(string(v.Reveal()))
 	case manifests.Path:
 		s.text = strings.Replace(b.Format, "{value}", url.PathEscape(string(v.Reveal())), 1)
+	case manifests.Placeholder:
+		s.value = bytes.Clone(v.Reveal())
 	}
 	return s
 }
@@ -81,26 +84,31 @@ func (b *binding) holds(value []byte) bool {
 // bindings that wrote.
 func stampAll(h http.Header, u *url.URL, matched []*binding, c *credentials) (wrote []*binding, _ *Denial) {
 	for _, b := range matched {
-		if b.As == manifests.Placeholder {
-			// Sending the request without replacing anything would send it unauthenticated.
-			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is bound as a placeholder, which this version does not replace", b.secret),
-				Hint: "use a bearer, basic, header, query or path binding"}
-		}
 		s := c.stamp(b)
 		switch {
 		case !s.ready && b.required:
-			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is required here and not available", b.secret),
-				Hint: fmt.Sprintf("operator: latchgate secrets set %s", b.secret)}
-		case !s.ready, taken(b, wrote):
+			return wrote, missing(b)
+		case !s.ready, b.As == manifests.Placeholder, taken(b, wrote):
 			continue
 		case s.fault != "":
-			return wrote, &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s %s, and is never sent", b.secret, s.fault),
-				Hint: fmt.Sprintf("operator: set it again, without a trailing newline or control characters: latchgate secrets set %s", b.secret)}
+			return wrote, unfit(b, s.fault)
 		}
 		b.write(h, u, s)
 		wrote = append(wrote, b)
 	}
 	return wrote, nil
+}
+
+// missing refuses a request that wants b's secret, which is not there.
+func missing(b *binding) *Denial {
+	return &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s is required here and not available", b.secret),
+		Hint: fmt.Sprintf("operator: latchgate secrets set %s", b.secret)}
+}
+
+// unfit refuses a request that wants b's secret, whose value can't be sent.
+func unfit(b *binding, fault string) *Denial {
+	return &Denial{Code: SecretUnavailable, Message: fmt.Sprintf("secret %s %s, and is never sent", b.secret, fault),
+		Hint: fmt.Sprintf("operator: set it again, without a trailing newline or control characters: latchgate secrets set %s", b.secret)}
 }
 
 // taken reports whether another binding already wrote b's place.

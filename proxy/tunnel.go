@@ -92,6 +92,9 @@ func (x *exchange) connectTarget(r *http.Request) (*tunnel, *Denial) {
 		return nil, &Denial{Code: BadRequest, Message: err.Error()}
 	}
 	x.target.Host, x.target.Port = host, port
+	if denied := x.run.tripInHost(host); denied != nil {
+		return nil, denied
+	}
 	a := authority{host, port}
 	if x.route = x.run.route(a); x.route == nil {
 		return nil, x.run.denyHost(a)

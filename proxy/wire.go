@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchgate/latchgate/audit"
@@ -95,6 +96,9 @@ type exchange struct {
 	waited  time.Duration // of that, spent by the upstream
 	sent    bool          // the request went to the upstream
 	asked   bool          // the secrets were asked for
+	// A body may still be on its way up when the answer has ended.
+	tripped  atomic.Pointer[Denial] // a placeholder was seen in it where none may stand
+	replaced atomic.Uint64          // a bit for each of matched that replaced a placeholder
 }
 
 // do is the wire, step by step.
@@ -161,6 +165,9 @@ func (x *exchange) prepare(r *http.Request, rawPath string) (string, *Denial) {
 // mayIt is step 3: host, port, method and path against the run's actions, then
 // the request policy.
 func (x *exchange) mayIt(method, path string) *Denial {
+	if denied := x.run.tripInHost(x.target.Host); denied != nil {
+		return denied
+	}
 	a := authority{x.target.Host, x.target.Port}
 	if x.route = x.run.route(a); x.route == nil {
 		return x.run.denyHost(a)
@@ -200,7 +207,8 @@ func (x *exchange) askPolicy(method, path string) *Denial {
 	return &Denial{Code: PolicyDenied, Message: "the request policy says no: " + d.Reason}
 }
 
-// stamp is steps 5 and 6.
+// stamp is steps 5 to 7. Placeholders are looked for before anything is
+// stamped: what we write ourselves is never searched for them.
 func (x *exchange) stamp(r *http.Request, path string) *Denial {
 	stripHopByHop(r.Header)
 	stripOwned(r.Header, r.URL, x.matched)
@@ -210,6 +218,9 @@ func (x *exchange) stamp(r *http.Request, path string) *Denial {
 			Hint: "use https; for a server on this machine add its address to proxy.allow_private in latchgate.toml"}
 	}
 	if denied := x.resolve(r); denied != nil {
+		return denied
+	}
+	if denied := x.replacePlaceholders(r); denied != nil {
 		return denied
 	}
 	if len(x.matched) == 0 || signed(r.URL.RawQuery) {
@@ -287,6 +298,9 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 	x.waited = x.wire.now().Sub(before)
 	if err != nil {
 		done()
+		if denied := x.tripped.Load(); denied != nil {
+			return nil, denied
+		}
 		if x.run.ctx.Err() != nil {
 			return nil, runUnknown
 		}

@@ -103,13 +103,6 @@ func TestBindings(t *testing.T) {
 	})
 }
 
-func TestAPlaceholderBindingIsRefusedAndNotIgnored(t *testing.T) {
-	h := newHouse(t)
-	run, tok := h.open(strings.Replace(bearerManifest, "required: true", "inject: [{as: placeholder, in: [header]}]", 1))
-	resp, body := get(t, h.client(run, tok), h.url("/"))
-	denied(t, resp, body, SecretUnavailable)
-}
-
 func TestTheFirstAvailableSecretWritesAHeader(t *testing.T) {
 	h := newHouse(t)
 	run, tok := h.open(`
