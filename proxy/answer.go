@@ -17,12 +17,18 @@ import (
 // proxy.
 func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	x.status = resp.StatusCode
-	stripHopByHop(resp.Header)
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.(*exchangeBody).abandon()
-		return nil, &Denial{Code: Unscannable, Message: "the upstream switched protocols, which was not asked for"}
+	switched := resp.StatusCode == http.StatusSwitchingProtocols
+	if switched {
+		if denied := x.switched(resp); denied != nil {
+			resp.Body.(*exchangeBody).abandon()
+			return nil, denied
+		}
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+	stripHopByHop(resp.Header)
+	if switched {
+		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	}
+	if !switched && resp.StatusCode < 200 || resp.StatusCode > 999 {
 		resp.Body.(*exchangeBody).abandon()
 		return nil, &Denial{Code: UpstreamUnreachable, Message: "the upstream answered with a status that does not exist"}
 	}
@@ -40,7 +46,7 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	resp.Status = x.creds.scrub.String(resp.Status, hit)
 	scrubHeader(resp.Header, x.creds.scrub, hit)
 	under := resp.Body.(*exchangeBody)
-	if under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
+	if switched || under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
 	}
 	if !mayHaveContent(resp) {

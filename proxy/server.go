@@ -186,6 +186,10 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
+	if asksForWebSocket(r) {
+		s.switchProtocols(w, r, run)
+		return
+	}
 	// A client in the middle of an upload is in a Read that only a deadline ends.
 	defer context.AfterFunc(run.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })()
 	f := &forwarding{wire: s.wire.Load(), run: run}

@@ -64,8 +64,13 @@ func (w *Wire) Close() { w.up.close() }
 // the answer's body ends the exchange and records it; redirects are not
 // followed.
 func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
+	x := &exchange{wire: w, run: run, started: w.now(), method: r.Method}
+	return x.roundTrip(r)
+}
+
+func (x *exchange) roundTrip(r *http.Request) *http.Response {
 	t, path, err := target.FromURL(r.URL)
-	x := &exchange{wire: w, run: run, started: w.now(), target: t, method: r.Method}
+	x.target = t
 	if err != nil {
 		return x.refuse(r, &Denial{Code: BadRequest, Message: err.Error()})
 	}
@@ -78,24 +83,25 @@ func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
 
 // exchange is one request and its answer on their way through the wire.
 type exchange struct {
-	wire    *Wire
-	run     *Run
-	started time.Time
-	method  string
-	target  target.Target
-	route   *route
-	action  *routePath // the first action that permits the request
-	matched []*binding
-	wrote   []*binding
-	space   [4]*binding // holds matched without an allocation in the common case
-	creds   *credentials
-	hits    map[int]int // scrubbed values, by their index in creds.values
-	status  int
-	code    Code
-	head    time.Duration // until the answer's head was ready to be handed on
-	waited  time.Duration // of that, spent by the upstream
-	sent    bool          // the request went to the upstream
-	asked   bool          // the secrets were asked for
+	wire      *Wire
+	run       *Run
+	started   time.Time
+	method    string
+	target    target.Target
+	route     *route
+	action    *routePath // the first action that permits the request
+	matched   []*binding
+	wrote     []*binding
+	space     [4]*binding // holds matched without an allocation in the common case
+	creds     *credentials
+	hits      map[int]int // scrubbed values, by their index in creds.values
+	status    int
+	code      Code
+	head      time.Duration // until the answer's head was ready to be handed on
+	waited    time.Duration // of that, spent by the upstream
+	sent      bool          // the request went to the upstream
+	asked     bool          // the secrets were asked for
+	websocket bool          // the answer may be 101
 	// A body may still be on its way up when the answer has ended.
 	tripped  atomic.Pointer[Denial] // a placeholder was seen in it where none may stand
 	replaced atomic.Uint64          // a bit for each of matched that replaced a placeholder
@@ -118,6 +124,9 @@ func (x *exchange) do(r *http.Request, rawPath string) (*http.Response, *Denial)
 	}
 	if denied = x.stamp(r, path); denied != nil {
 		return nil, denied
+	}
+	if x.websocket {
+		x.offerWebSocket(r)
 	}
 	resp, denied := x.send(r)
 	if denied != nil {
