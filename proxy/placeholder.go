@@ -192,23 +192,30 @@ func isBasic(v string) bool { return len(v) > 6 && strings.EqualFold(v[:6], "Bas
 // replaceIn replaces the placeholders in text, a part of the request in that
 // encoding.
 func (x *exchange) replaceIn(text, part string, enc encoding) (string, *Denial) {
-	matches := x.run.placeholders.find().Matches(nil, []byte(text))
-	if len(matches) == 0 {
-		return text, nil
+	out, changed, denied := x.replaceBytes([]byte(text), part, enc)
+	if denied != nil || !changed {
+		return text, denied
 	}
-	var out []byte
+	defer clear(out)
+	return string(out), nil
+}
+
+// replaceBytes is replaceIn; where nothing is replaced it returns text itself.
+func (x *exchange) replaceBytes(text []byte, part string, enc encoding) (out []byte, changed bool, denied *Denial) {
+	matches := x.run.placeholders.find().Matches(nil, text)
+	if len(matches) == 0 {
+		return text, false, nil
+	}
 	done := 0
 	for _, m := range matches {
 		out = append(out, text[done:m.Lo]...)
-		var denied *Denial
-		if out, denied = x.replace(out, []byte(text[m.Lo:m.Hi]), m.Index, part, enc); denied != nil {
-			return "", denied
+		if out, denied = x.replace(out, text[m.Lo:m.Hi], m.Index, part, enc); denied != nil {
+			clear(out)
+			return nil, false, denied
 		}
 		done = m.Hi
 	}
-	changed := string(append(out, text[done:]...))
-	clear(out[:cap(out)])
-	return changed, nil
+	return append(out, text[done:]...), true, nil
 }
 
 // replace appends to dst what stands for match, which is placeholder number i

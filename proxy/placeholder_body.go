@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -68,15 +69,14 @@ func (x *exchange) replacesInBody() bool {
 
 // setBody makes the request's body what whole is with its placeholders replaced.
 func (x *exchange) setBody(r *http.Request, whole []byte, enc encoding) *Denial {
-	text, denied := x.replaceIn(string(whole), manifests.InBody, enc)
+	text, _, denied := x.replaceBytes(whole, manifests.InBody, enc)
 	if denied != nil {
 		return denied
 	}
 	r.ContentLength = int64(len(text))
+	under := r.Body
 	// With GetBody a request may be sent again where its connection had gone stale.
-	r.GetBody = func() (io.ReadCloser, error) {
-		return &sentBody{Reader: strings.NewReader(text), under: r.Body}, nil
-	}
+	r.GetBody = func() (io.ReadCloser, error) { return &sentBody{Reader: bytes.NewReader(text), under: under}, nil }
 	r.Body, _ = r.GetBody()
 	return nil
 }

@@ -30,6 +30,7 @@ type reader struct {
 	set     *Set
 	src     io.Reader
 	hit     func(int)
+	edit    Edit // nil: put Replacement in place of a value
 	pooled  *[bufferSize]byte
 	buf     []byte // as large as it is; buf[:n] was read and not yet given
 	n       int
@@ -95,9 +96,16 @@ func (r *reader) fill() {
 	b := r.buf[:r.n]
 	spans, end := r.set.scan(b, err == io.EOF, r.spans[:0])
 	r.spans = spans
-	if len(spans) == 0 && r.covered == 0 {
+	switch {
+	case len(spans) == 0 && r.covered == 0:
 		r.out = b[:end]
-	} else {
+	case r.edit != nil:
+		var denied error
+		if r.changed, r.covered, denied = rewrite(r.changed[:0], b, spans, end, r.covered, r.edit); denied != nil {
+			r.err = denied
+		}
+		r.out = r.changed
+	default:
 		r.changed, r.covered = redact(r.changed[:0], b, spans, end, r.covered, r.hit)
 		r.out = r.changed
 	}
@@ -129,6 +137,9 @@ func (r *reader) makeRoom() {
 // release gives the buffer back. Nothing of out may be in use any more.
 func (r *reader) release() {
 	r.give()
+	if r.edit != nil {
+		clear(r.changed[:cap(r.changed)])
+	}
 	r.buf, r.n, r.given, r.changed, r.spans = nil, 0, 0, nil, nil
 }
 

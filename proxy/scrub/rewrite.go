@@ -20,22 +20,22 @@ func (s *Set) Matches(dst []Match, b []byte) []Match {
 		return dst
 	}
 	spans, _ := s.scan(b, true, nil)
-	return appendMatches(dst, spans, len(b))
+	return appendMatches(dst, spans, len(b), 0)
 }
 
-// appendMatches appends the matches that begin before end.
-func appendMatches(dst []Match, spans []span, end int) []Match {
+// appendMatches appends the matches that begin before end, and not within the
+// first covered bytes.
+func appendMatches(dst []Match, spans []span, end, covered int) []Match {
 	slices.SortFunc(spans, func(a, b span) int {
 		if a.lo != b.lo {
 			return a.lo - b.lo
 		}
 		return b.hi - a.hi
 	})
-	after := 0
 	for _, sp := range spans {
-		if sp.lo >= after && sp.lo < end {
+		if sp.lo >= covered && sp.lo < end {
 			dst = append(dst, Match{sp.lo, sp.hi, sp.secret})
-			after = sp.hi
+			covered = sp.hi
 		}
 	}
 	return dst
@@ -46,63 +46,28 @@ func appendMatches(dst []Match, spans []span, end int) []Match {
 type Edit func(dst, match []byte, i int) ([]byte, error)
 
 // Rewrite returns a reader of r's bytes with each match replaced as edit says.
-// What edit gave is not searched again. As with [Set.Reader], each read from r
-// is handed on at once but for what may be the beginning of a value; an error
-// of r other than io.EOF drops that. A nil Set returns r.
+// What edit gave is not searched again, and is overwritten when it was read.
+// As with [Set.Reader], each read from r is handed on at once but for what may
+// be the beginning of a value; an error of r other than io.EOF drops that. A
+// nil Set returns r.
 func (s *Set) Rewrite(r io.Reader, edit Edit) io.Reader {
 	if s == nil {
 		return r
 	}
-	return &rewriter{set: s, src: r, edit: edit}
+	return &reader{set: s, src: r, edit: edit}
 }
 
-type rewriter struct {
-	set     *Set
-	src     io.Reader
-	edit    Edit
-	pending []byte // read and not decided yet
-	out     []byte // to be given next; within made
-	made    []byte
-	err     error
-}
-
-// Read implements io.Reader.
-func (r *rewriter) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	for len(r.out) == 0 {
-		if r.err != nil {
-			clear(r.made[:cap(r.made)]) // it held what edit gave
-			return 0, r.err
+// rewrite is redact, with what edit gives in place of each match.
+func rewrite(dst, b []byte, spans []span, end, covered int, edit Edit) (_ []byte, after int, err error) {
+	for _, m := range appendMatches(nil, spans, end, covered) {
+		dst = append(dst, b[covered:m.Lo]...)
+		if dst, err = edit(dst, b[m.Lo:m.Hi], m.Index); err != nil {
+			return dst, 0, err
 		}
-		r.fill()
+		covered = m.Hi
 	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
-}
-
-// fill reads once and sets out to what is decided.
-func (r *rewriter) fill() {
-	r.pending = slices.Grow(r.pending, bufferSize)
-	n, err := r.src.Read(r.pending[len(r.pending):cap(r.pending)])
-	r.pending = r.pending[:len(r.pending)+n]
-	spans, end := r.set.scan(r.pending, err == io.EOF, nil)
-	made, done := r.made[:0], 0
-	for _, m := range appendMatches(nil, spans, end) {
-		made = append(made, r.pending[done:m.Lo]...)
-		var denied error
-		if made, denied = r.edit(made, r.pending[m.Lo:m.Hi], m.Index); denied != nil {
-			r.made, r.out, r.err = made, made, denied
-			return
-		}
-		done = m.Hi
+	if covered < end {
+		return append(dst, b[covered:end]...), 0, nil
 	}
-	if done < end {
-		made = append(made, r.pending[done:end]...)
-		done = end
-	}
-	r.pending = append(r.pending[:0], r.pending[done:]...)
-	r.made, r.out, r.err = made, made, err
+	return dst, covered - end, nil
 }
