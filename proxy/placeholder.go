@@ -193,8 +193,11 @@ func isBasic(v string) bool { return len(v) > 6 && strings.EqualFold(v[:6], "Bas
 // encoding.
 func (x *exchange) replaceIn(text, part string, enc encoding) (string, *Denial) {
 	out, changed, denied := x.replaceBytes([]byte(text), part, enc)
-	if denied != nil || !changed {
-		return text, denied
+	switch {
+	case denied != nil:
+		return "", denied
+	case !changed:
+		return text, nil
 	}
 	defer clear(out)
 	return string(out), nil
