@@ -13,7 +13,10 @@ import (
 )
 
 func (a *app) execCommand() *cobra.Command {
-	var actions []string
+	var (
+		actions []string
+		boxed   bool
+	)
 	c := &cobra.Command{
 		Use:   "exec --action A... -- COMMAND [ARG...]",
 		Short: "Run a command behind the proxy",
@@ -22,24 +25,37 @@ certificate variables that clients read are set for the command, variables that
 hold a declared secret or SOPS keys are taken out, and the run is closed when
 the command exits. The exit status is the command's.
 
+With --sandbox (Linux 6.7 and later) the command can't open the age key, the
+secrets file, the CA's key or the control socket, can't change the configuration,
+manifests and policy, can connect to the proxy's port alone, and can't trace or
+signal the proxy. In a folder that holds one of these files it can make and
+remove nothing: keep latchgate's files out of the folder that it works in.
+
 The daemon is used where one is running, else the proxy is in this process.`,
 		Example: `  latchgate exec --action github -- git clone https://github.com/you/private
-  latchgate exec --action openai --action github -- my-agent`,
+  latchgate exec --action openai --action github -- my-agent
+  latchgate exec --sandbox --action github -- my-agent`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.exec(c, actions, args) },
+		RunE: func(c *cobra.Command, args []string) error { return a.exec(c, actions, args, boxed) },
 	}
 	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "action that the command may use; repeat for more")
+	c.Flags().BoolVar(&boxed, "sandbox", false, "keep the command away from keys, secrets and every port but the proxy's")
 	c.Flags().SetInterspersed(false)
 	return c
 }
 
-func (a *app) exec(c *cobra.Command, actions, args []string) (err error) {
+func (a *app) exec(c *cobra.Command, actions, args []string, boxed bool) (err error) {
 	if len(actions) == 0 {
 		return &usageError{errors.New("exec needs at least one --action"), "`latchgate actions list` shows them"}
 	}
 	program, err := exec.LookPath(args[0])
 	if err != nil {
 		return withHint(fmt.Errorf("%s: command not found", args[0]), "give a command on PATH or a path to one")
+	}
+	if boxed {
+		if err := a.checkSandbox(); err != nil {
+			return err
+		}
 	}
 	cfg, err := a.config(c)
 	if err != nil {
@@ -63,6 +79,11 @@ func (a *app) exec(c *cobra.Command, actions, args []string) (err error) {
 	child.Args[0] = args[0]
 	child.Stdin, child.Stdout, child.Stderr = a.in, a.out, a.err
 	child.Env = childEnviron(os.Environ(), run)
+	if boxed {
+		if err := a.sandboxed(child, cfg, run); err != nil {
+			return err
+		}
+	}
 	return runChild(child)
 }
 

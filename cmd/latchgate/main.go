@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/sandbox"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -28,6 +29,10 @@ func main() {
 		signal.Stop(signals)
 		cancel()
 	}()
+	if err := sandbox.Harden(false); err != nil {
+		report(os.Stderr, err)
+		os.Exit(exitError)
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

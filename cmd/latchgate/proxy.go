@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/sandbox"
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate"
 )
@@ -49,6 +50,9 @@ func (a *app) serveProxy(c *cobra.Command) error {
 	a.flagKeys = proxyFlags
 	cfg, err := a.config(c)
 	if err != nil {
+		return err
+	}
+	if err := sandbox.Harden(true); err != nil {
 		return err
 	}
 	log, level := a.logger(cfg)

@@ -52,7 +52,7 @@ Start with:
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("`%s --help` shows what it takes", c.CommandPath())}
 	})
-	root.AddCommand(a.proxyCommand(), a.execCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
+	root.AddCommand(a.proxyCommand(), a.execCommand(), a.sandboxedCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
 		a.secretsCommand(), a.caCommand(), a.runsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())
 	wrongUsage(root)
 	return root
