@@ -65,22 +65,20 @@ func (s *Store) sops(ctx context.Context, mem *memory, stdin []byte, args ...str
 	return nil, &Error{Code: DecryptFailed, Detail: clip(text), Err: err}
 }
 
-// sops quotes a value that it took for ciphertext: a secret that somebody pasted
-// into the encrypted file would reach the log.
-var sopsQuotes = regexp.MustCompile(`(?s)Input string .* does not match|value: .*|invalid dotenv input line: .*|Could not unmarshal input data: .*`)
+// sops, and the parsers in it, quote what they can't read: a secret that somebody
+// pasted into the encrypted file would reach the log. What follows is cut to the
+// end of the text, since a quoted value may itself hold whatever closes a quote.
+var (
+	sopsQuotes  = regexp.MustCompile("(?s)(Input string |value: |invalid dotenv input line: |Could not unmarshal input data: |unknown anchor |`).*")
+	sopsComment = regexp.MustCompile(`comment=[^\n]*`)
+)
 
 func redactSops(stderr []byte) string {
-	text := sopsQuotes.ReplaceAllStringFunc(string(stderr), func(m string) string {
-		switch {
-		case strings.HasPrefix(m, "Input string"):
-			return "Input string " + Redacted + " does not match"
-		case strings.HasPrefix(m, "value: Could not decrypt with AES_GCM"):
-			return m
-		default:
-			head, _, _ := strings.Cut(m, ":")
-			return head + ": " + Redacted
-		}
-	})
+	text := sopsComment.ReplaceAllString(string(stderr), "comment="+Redacted)
+	m := sopsQuotes.FindStringSubmatchIndex(text)
+	if m != nil && !strings.HasPrefix(text[m[0]:], "value: Could not decrypt with AES_GCM") {
+		text = text[:m[3]] + Redacted
+	}
 	return strings.TrimSpace(text)
 }
 
