@@ -102,17 +102,25 @@ func rank(b bool) int {
 	return 0
 }
 
+// openDataKey reads at an offset and not a stream, which would bring two buffers of
+// 64 KiB for 32 bytes.
 func openDataKey(enc string, ids []age.Identity) ([]byte, error) {
-	r, err := age.Decrypt(armor.NewReader(strings.NewReader(enc)), ids...)
+	file, err := io.ReadAll(armor.NewReader(strings.NewReader(enc)))
 	if err != nil {
 		return nil, err
 	}
-	key := make([]byte, dataKeySize+1)
-	n, err := io.ReadFull(r, key)
-	if err != io.ErrUnexpectedEOF || n != dataKeySize {
+	r, size, err := age.DecryptReaderAt(bytes.NewReader(file), int64(len(file)), ids...)
+	if err != nil {
+		return nil, err
+	}
+	if size != dataKeySize {
 		return nil, errors.New("the data key has the wrong length")
 	}
-	return key[:dataKeySize:dataKeySize], nil
+	key := make([]byte, dataKeySize)
+	if _, err := r.ReadAt(key, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return key, nil
 }
 
 const dataKeySize = 32

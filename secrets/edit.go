@@ -148,14 +148,18 @@ func (e *editing) rewrite(doc *Document, changes []change) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	src, err := e.file.source()
+	if err != nil {
+		return nil, err
+	}
 	for _, ch := range changes {
 		if ch.remove {
-			e.file.src.remove(ch.name)
+			src.remove(ch.name)
 		} else {
-			e.file.src.set(ch.name, c.seal(ch.value, "str", joinPath([]string{ch.name})))
+			src.set(ch.name, c.seal(ch.value, "str", joinPath([]string{ch.name})))
 		}
 	}
-	out, err := c.sign(e.format, e.file.src)
+	out, err := c.sign(e.format, src)
 	if err != nil {
 		return nil, err
 	}

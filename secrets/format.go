@@ -38,7 +38,20 @@ func formatOf(path string) format {
 type document struct {
 	docs []*node
 	meta metadata
-	src  source
+	src  source // nil until it is asked for where flat is set
+	flat []byte // YAML that was read without making its nodes
+}
+
+// source returns the file's text in a form that can be changed.
+func (d *document) source() (source, error) {
+	if d.src == nil {
+		full, err := parseYAMLNodes(d.flat)
+		if err != nil {
+			return nil, err
+		}
+		d.src = full.src
+	}
+	return d.src, nil
 }
 
 // A source is the text of a SOPS file in a form in which single values can be
@@ -72,7 +85,7 @@ func newSource(f format) source {
 		return &dotenvSource{}
 	default:
 		root := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{yamlString(metaKey), {Kind: yaml.MappingNode}}}
-		return &yamlSource{docs: []*yaml.Node{{Kind: yaml.DocumentNode, Content: []*yaml.Node{root}}}, indent: 4}
+		return &yamlSource{docs: []*yaml.Node{{Kind: yaml.DocumentNode, Content: []*yaml.Node{root}}}}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -17,8 +18,63 @@ const metaKey = "sops" // where the metadata stands in YAML and JSON
 // maxNodes bounds what aliases may expand to.
 const maxNodes = 1 << 20
 
+// parseYAMLFile reads what sops writes for plain names and values line by line,
+// and everything else, the metadata included, as YAML.
 func parseYAMLFile(data []byte) (*document, error) {
-	src := &yamlSource{indent: yamlIndent(data)}
+	if tree, rest, ok := flatYAML(data); ok {
+		d, err := parseYAMLNodes(rest)
+		if err == nil && len(d.docs) == 1 && len(d.docs[0].keys) == 0 {
+			return &document{docs: []*node{tree}, meta: d.meta, flat: data}, nil
+		}
+	}
+	return parseYAMLNodes(data)
+}
+
+// flatYAML reads lines of the form "NAME: ENC[…]" up to the metadata. A file where
+// nothing else stands there means the same to every YAML parser; most files are
+// such, and few of their bytes are left to be parsed.
+func flatYAML(data []byte) (tree *node, rest []byte, ok bool) {
+	tree, rest = &node{kind: kindMap}, data
+	seen := map[string]bool{}
+	for !bytes.HasPrefix(rest, []byte(metaKey+":\n")) {
+		line, more, _ := bytes.Cut(rest, []byte("\n"))
+		name, value, _ := strings.Cut(string(line), ": ")
+		if !flatName(name) || seen[name] || !flatValue(value) {
+			return nil, nil, false
+		}
+		seen[name] = true
+		tree.add(name, &node{kind: kindString, text: line[len(name)+2:]})
+		rest = more
+	}
+	return tree, rest, len(tree.keys) > 0
+}
+
+// flatName reports whether YAML takes an unquoted name for a string.
+func flatName(name string) bool {
+	switch strings.ToLower(name) {
+	case "true", "false", "null", metaKey:
+		return false
+	}
+	return ValidName(name)
+}
+
+func flatValue(value string) bool {
+	inside, ok := strings.CutPrefix(value, ciphertextPrefix)
+	if !ok || !strings.HasSuffix(inside, "]") {
+		return false
+	}
+	for _, c := range []byte(inside[:len(inside)-1]) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("+/=,:", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func parseYAMLNodes(data []byte) (*document, error) {
+	src := &yamlSource{read: data}
 	conv := yamlConverter{}
 	d := &document{src: src}
 	dec := yaml.NewDecoder(bytes.NewReader(data))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -45,6 +46,31 @@ func FuzzJSONIsReadAsEncodingJSONReadsIt(f *testing.F) {
 	})
 }
 
+// FuzzFlatYAMLIsReadAsYAML compares the short way with the long one.
+func FuzzFlatYAMLIsReadAsYAML(f *testing.F) {
+	const meta = "sops:\n    lastmodified: \"2024-01-01T00:00:00Z\"\n    mac: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\n"
+	const value = "ENC[AES256_GCM,data:x/+,iv:y,tag:z=,type:str]"
+	for _, head := range []string{
+		"", "A: " + value + "\n", "A: " + value + "\nb-._1: " + value + "\n", "true: " + value + "\n", "Null: " + value + "\n", "sops: " + value + "\n",
+		"A: " + value + "\nA: " + value + "\n", "A: " + value + "\n b\n", "A: " + value + " # c\n", "A: " + value + "\r\n", "A: " + value, "---\nA: " + value + "\n",
+		"y: " + value + "\nNO: " + value + "\n_1: " + value + "\nInf: " + value + "\nx0x1: " + value + "\n", "A: ENC[AES256_GCM,]\n", "A: ENC[AES256_GCM,:,: ]\n",
+	} {
+		for _, tail := range []string{meta, meta + "B: x\n", meta + "---\nB: x\n", meta + "...\n", meta + "sops:\n    x: y\n", "sops:\n"} {
+			f.Add([]byte(head + tail))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		short, err := parseYAMLFile(bytes.Clone(data))
+		long, longErr := parseYAMLNodes(data)
+		if (err == nil) != (longErr == nil) || err != nil && err.Error() != longErr.Error() {
+			t.Fatalf("%q: %v, the long way: %v", data, err, longErr)
+		}
+		if err == nil && (!reflect.DeepEqual(short.docs, long.docs) || !reflect.DeepEqual(short.meta, long.meta)) {
+			t.Fatalf("%q: %v, the long way: %v", data, short, long)
+		}
+	})
+}
+
 // FuzzEncryptedFileNeverPanics feeds rubbish to every parser of encrypted files.
 func FuzzEncryptedFileNeverPanics(f *testing.F) {
 	f.Add([]byte("A: ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]\nsops:\n    lastmodified: \"2024-01-01T00:00:00Z\"\n    mac: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\n"))
@@ -61,10 +87,14 @@ func FuzzEncryptedFileNeverPanics(f *testing.F) {
 			if err := d.open(make([]byte, dataKeySize), &memory{}); err == nil {
 				t.Errorf("%s: opened with a key of zeros", format)
 			}
-			d.src.set("N", "x")
-			d.src.remove("N")
-			d.src.setMeta("mac", stringNode("x"))
-			_, _ = d.src.bytes()
+			src, err := d.source()
+			if err != nil {
+				t.Fatalf("%s: read, but can't be changed: %v", format, err)
+			}
+			src.set("N", "x")
+			src.remove("N")
+			src.setMeta("mac", stringNode("x"))
+			_, _ = src.bytes()
 		}
 	})
 }

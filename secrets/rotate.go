@@ -141,7 +141,11 @@ func (e *editing) reencrypt(key []byte, recipients []string) ([]byte, *crypter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	err = e.file.src.reencrypt(func(path []string, text string) (string, error) {
+	src, err := e.file.source()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = src.reencrypt(func(path []string, text string) (string, error) {
 		plain, typ, err := was.open([]byte(text), joinPath(path))
 		if err != nil && !e.file.meta.rules.encrypted(path) {
 			return text, nil // plaintext that looks like ciphertext
@@ -155,8 +159,8 @@ func (e *editing) reencrypt(key []byte, recipients []string) ([]byte, *crypter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	e.file.src.setMeta("age", entries)
-	out, err := now.sign(e.format, e.file.src)
+	src.setMeta("age", entries)
+	out, err := now.sign(e.format, src)
 	return out, now, err
 }
 

@@ -13,8 +13,8 @@ import (
 // written as it was read, comments included; blank lines are lost, as they are
 // when sops writes the file.
 type yamlSource struct {
-	docs   []*yaml.Node
-	indent int
+	docs []*yaml.Node
+	read []byte // the file as it was read; nil: a new one
 }
 
 var sopsIndent = regexp.MustCompile(`(?m)^sops:[ \t]*\n( +)`)
@@ -202,7 +202,7 @@ func (r *yamlReencrypt) node(path []string, y *yaml.Node) {
 func (s *yamlSource) bytes() ([]byte, error) {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(s.indent)
+	enc.SetIndent(yamlIndent(s.read))
 	for _, doc := range s.docs {
 		if err := enc.Encode(doc); err != nil {
 			return nil, fmt.Errorf("write YAML: %w", err)
