@@ -103,6 +103,12 @@ func (s *Store) join(id fileID) (*flight, error) {
 func (s *Store) fly(ctx context.Context, f *flight) {
 	defer f.cancel()
 	e, cacheable, err := s.load(ctx)
+	s.land(f, e, cacheable, err)
+	s.Recheck() // whoever watches the file had nothing to forget before this
+}
+
+// land hands the outcome to those who wait.
+func (s *Store) land(f *flight, e *entry, cacheable bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.landLocked(f)
@@ -158,24 +164,47 @@ func (s *Store) landLocked(f *flight) {
 func (s *Store) keepLocked(e *entry) {
 	s.dropLocked(s.current.Load(), missChanged)
 	e.holders.Add(1)
-	e.timer = time.AfterFunc(TTL, func() {
-		s.mu.Lock()
-		s.dropLocked(e, missExpired)
-		s.mu.Unlock()
-		// What was made of the values, a request's header for instance, is garbage
-		// that nobody can overwrite; collected, its memory is used for other things.
-		runtime.GC()
-	})
+	e.timer = time.AfterFunc(TTL, func() { s.forget(e, missExpired) })
 	s.current.Store(e)
 }
 
-// dropLocked takes e out of the cache if it is what the cache holds.
-func (s *Store) dropLocked(e *entry, reason string) {
-	if e == nil || s.current.Load() != e {
+// Recheck forgets what was decrypted, at once, if the file is no longer what it
+// was. It is for whoever is told of changes in the file's folder; without such a
+// one the next look-up, or the TTL, does the same.
+func (s *Store) Recheck() {
+	e := s.current.Load()
+	if e == nil {
 		return
+	}
+	if id, err := identify(s.opts.File); err == nil && id == e.id {
+		return
+	}
+	if s.forget(e, missChanged) {
+		s.log.Debug("the secrets file changed; what was decrypted is forgotten", "file", s.opts.File)
+	}
+}
+
+// forget takes e out of the cache, and reports whether it was in it. What was made
+// of the values, a request's header for instance, is garbage that nobody can
+// overwrite; collected, its memory is used for other things.
+func (s *Store) forget(e *entry, reason string) bool {
+	s.mu.Lock()
+	dropped := s.dropLocked(e, reason)
+	s.mu.Unlock()
+	if dropped {
+		runtime.GC()
+	}
+	return dropped
+}
+
+// dropLocked takes e out of the cache if it is what the cache holds.
+func (s *Store) dropLocked(e *entry, reason string) bool {
+	if e == nil || s.current.Load() != e {
+		return false
 	}
 	s.current.Store(nil)
 	s.lastReason = reason
 	e.timer.Stop()
 	e.release()
+	return true
 }

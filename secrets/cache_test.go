@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,66 @@ func TestChangedFileIsSeenByTheNextRequest(t *testing.T) {
 				t.Error("not counted as changed")
 			}
 		})
+	}
+}
+
+// TestRecheckForgetsASupersededFileWithoutALookUp is what a watcher of the folder
+// relies on.
+func TestRecheckForgetsASupersededFileWithoutALookUp(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("other.yaml", "A: two\n")
+	for name, change := range map[string]func(path string){
+		"replaced":        func(path string) { rename(h, h.write("new", h.read("other.yaml")), "s.yaml") },
+		"written":         func(path string) { h.write("s.yaml", h.read("other.yaml")) },
+		"made empty":      func(path string) { h.write("s.yaml", "") },
+		"removed":         func(path string) { _ = os.Remove(path) },
+		"link to another": func(path string) { _ = os.Remove(path); _ = os.Symlink("other.yaml", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := h.encrypted("s.yaml", "A: one\n")
+			settled(t, path)
+			s := h.open("s.yaml", "")
+			v := s.View([]Want{{"A", true}})
+			set := acquire(t, v)
+			value, _ := set.Get("A")
+			set.Release()
+			s.Recheck()
+			if string(value.bytes()) != "one" {
+				t.Fatal("forgotten although nothing changed")
+			}
+			change(path)
+			s.Recheck()
+			if string(value.bytes()) != "\x00\x00\x00" || s.current.Load() != nil {
+				t.Errorf("superseded, but %q is in memory", value.bytes())
+			}
+			_ = os.Remove(path)
+		})
+	}
+}
+
+// TestFileThatChangesAsItIsCachedIsForgotten: who is told of the change before the
+// result is in the cache finds nothing to forget there.
+func TestFileThatChangesAsItIsCachedIsForgotten(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("other.yaml", "A: two\n")
+	path := h.encrypted("s.yaml", "A: one\n")
+	settled(t, path)
+	s := h.open("s.yaml", "")
+	f := &flight{done: make(chan struct{}), cancel: func() {}}
+	s.mu.Lock() // nothing lands
+	s.wg.Go(func() { s.fly(t.Context(), f) })
+	for decrypts(t, s) == 0 {
+		runtime.Gosched()
+	}
+	for quiet := time.Now().Add(20 * time.Millisecond); time.Now().Before(quiet); { // until it waits for the lock
+		runtime.Gosched()
+	}
+	rename(h, h.write("new", h.read("other.yaml")), "s.yaml")
+	s.Recheck()
+	s.mu.Unlock()
+	s.wg.Wait()
+	if s.current.Load() != nil {
+		t.Error("a file that is there no more stays in the cache")
 	}
 }
 
