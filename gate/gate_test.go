@@ -458,6 +458,58 @@ func TestWatchSeesANewManifest(t *testing.T) {
 	}
 }
 
+// No request asks again, and the TTL is far away.
+func TestWatchHasASupersededSecretsFileForgotten(t *testing.T) {
+	for _, name := range []string{"vault/secrets.enc.yaml", "link.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, callManifest, "[secrets]\nsops_secrets_file = \""+name+"\"\nsops_key_file = \"vault/.latchgate/sops-age.key\"\n")
+			vault := filepath.Join(w.dir, "vault")
+			setSecrets(t, vault, map[string]string{"TOKEN": token})
+			if err := os.Symlink("vault/secrets.enc.yaml", filepath.Join(w.dir, "link.yaml")); err != nil {
+				t.Fatal(err)
+			}
+			watch, err := w.Watch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			go func() { watch(ctx, func() {}); close(ended) }()
+			defer func() {
+				cancel()
+				<-ended
+			}()
+			for hits := float64(0); hits == 0; { // a file that was just written is not cached
+				if _, err := w.Open(ctx, OpenRequest{Principal: "p", Door: DoorExec, Actions: []string{"call"}}); err != nil {
+					t.Fatal(err)
+				}
+				hits = metric(t, w.registry, "latchgate_secrets_decrypt_cache_hits_total")
+			}
+			setSecrets(t, vault, map[string]string{"TOKEN": "another"})
+			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(w.log.String(), "what was decrypted is forgotten"); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the old values are still in memory")
+				}
+			}
+		})
+	}
+}
+
+func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
 func TestTheControlSocket(t *testing.T) {
 	w := newWorld(t, callManifest, "[secrets]\nsops_secrets_file = \"secrets.enc.yaml\"\n")
 	w.setSecrets(map[string]string{"TOKEN": token})

@@ -157,8 +157,8 @@ func needRestart(old, next *configs.Config) (errs []error) {
 const settle = 100 * time.Millisecond
 
 // Watch sees, from its return on, each change of the configuration file, a
-// manifest or a policy file. What it returns is to be run: it calls changed for
-// them until ctx is done. It watches folders, since editors and Kubernetes
+// manifest, a policy file or the secrets file, which it has forgotten at once. What it returns is to be run: it calls changed for
+// the others until ctx is done. It watches folders, since editors and Kubernetes
 // replace files rather than write them.
 func (g *Gate) Watch() (run func(ctx context.Context, changed func()), err error) {
 	w, err := fsnotify.NewWatcher()
@@ -184,6 +184,7 @@ func (g *Gate) watch(ctx context.Context, w *fsnotify.Watcher, changed func()) {
 		case <-ctx.Done():
 			return
 		case e := <-w.Events:
+			g.recheckSecrets()
 			if g.concerns(e) {
 				quiet.Reset(settle)
 			}
@@ -196,8 +197,19 @@ func (g *Gate) watch(ctx context.Context, w *fsnotify.Watcher, changed func()) {
 	}
 }
 
-// watchDirs are the folders in which a change matters: that of the
-// configuration, those of manifests and policy with all below, and their
+// recheckSecrets has a decrypted file forgotten that was superseded, those of
+// settings that are no longer in force too.
+func (g *Gate) recheckSecrets() {
+	g.reload.Lock()
+	stores := append(slices.Clone(g.retiredStores), g.state.Load().secrets)
+	g.reload.Unlock()
+	for _, s := range stores {
+		s.Recheck()
+	}
+}
+
+// watchDirs are the folders in which a change matters: those of the secrets file
+// and of what it may be a link to, that of the configuration, those of manifests and policy with all below, and their
 // parents, since a folder may appear later or be replaced as a whole.
 func (g *Gate) watchDirs() map[string]bool {
 	c, dirs := g.Config(), map[string]bool{}
@@ -205,6 +217,12 @@ func (g *Gate) watchDirs() map[string]bool {
 		dirs[filepath.Dir(f)] = true
 	} else {
 		dirs["."] = true // where `secrets init` makes one
+	}
+	if f := c.Secrets.SopsSecretsFile; f != "" {
+		dirs[filepath.Dir(f)] = true
+		if real, err := filepath.EvalSymlinks(f); err == nil {
+			dirs[filepath.Dir(real)] = true
+		}
 	}
 	for _, root := range slices.Concat(c.Manifests.Dirs, c.Policy.Dirs) {
 		dirs[filepath.Dir(root)] = true
