@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -170,7 +171,7 @@ func (w *treeWalk) leaf(n *node, path []string) error {
 			return err
 		}
 	}
-	if err := n.normalise(); err != nil {
+	if err := n.normalise(w.mem); err != nil {
 		return err
 	}
 	if n.kind != kindComment && (encrypted || !w.meta.macOnly) {
@@ -200,41 +201,37 @@ func kindOf(typ string) (kind, error) {
 	}
 }
 
-// normalise gives a scalar the one spelling that the MAC covers.
-func (n *node) normalise() error {
-	if n.kind == kindString || n.kind == kindBytes || n.kind == kindComment {
-		return nil // and no copy of it
-	}
-	text := string(n.text)
+// normalise gives a scalar the one spelling that the MAC covers. What has it already,
+// as everything that sops wrote, is neither copied nor converted.
+func (n *node) normalise(mem *memory) error {
 	switch n.kind {
 	case kindInt:
-		i, err := strconv.Atoi(text)
+		if plainInt(n.text) {
+			return nil
+		}
+		i, err := strconv.Atoi(string(n.text))
 		if err != nil {
 			return errors.New("not an integer")
 		}
-		return n.respell(strconv.Itoa(i))
+		n.respell(mem, strconv.Itoa(i))
 	case kindNumber:
-		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-			n.kind = kindInt
-			return n.respell(strconv.FormatInt(i, 10))
-		}
 		n.kind = kindFloat
-		return n.normalise()
+		if _, err := strconv.ParseInt(string(n.text), 10, 64); err == nil {
+			n.kind = kindInt
+		}
+		return n.normalise(mem)
 	case kindFloat:
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		f, err := strconv.ParseFloat(string(n.text), 64)
+		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) { // which sops can't print as JSON
 			return errors.New("not a number")
 		}
-		return n.respell(strconv.FormatFloat(f, 'f', -1, 64))
+		n.respell(mem, strconv.FormatFloat(f, 'f', -1, 64))
 	case kindBool:
-		v, err := strconv.ParseBool(text)
+		v, err := strconv.ParseBool(string(n.text))
 		if err != nil {
 			return errors.New("not a boolean")
 		}
-		if v {
-			return n.respell("True")
-		}
-		return n.respell("False")
+		n.respell(mem, map[bool]string{true: "True", false: "False"}[v])
 	case kindTime:
 		var t time.Time
 		if err := t.UnmarshalText(n.text); err != nil {
@@ -244,17 +241,25 @@ func (n *node) normalise() error {
 		if err != nil {
 			return errors.New("not a time")
 		}
-		return n.respell(string(b))
-	default:
-		return nil
-	}
-}
-
-func (n *node) respell(text string) error {
-	if string(n.text) != text {
-		n.text = []byte(text)
+		n.respell(mem, string(b))
 	}
 	return nil
+}
+
+// plainInt reports whether text is an integer as strconv writes it, of at most as
+// many digits as surely fit.
+func plainInt(text []byte) bool {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(text) > 1 {
+		return false
+	}
+	return !bytes.ContainsFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+func (n *node) respell(mem *memory, text string) {
+	if string(n.text) != text {
+		n.text = append(mem.alloc(len(text)), text...)
+	}
 }
 
 // verifyMAC compares the MAC of a decrypted tree with the one of the file.

@@ -223,7 +223,7 @@ func (e *editing) rewriteSops(ctx context.Context, doc *Document, changes []chan
 	for _, ch := range changes {
 		types := []string{"--input-type", string(e.format), "--output-type", string(e.format)}
 		args := append([]string{"set", "--value-stdin"}, append(types, tmp, e.sopsPath(ch.name))...)
-		stdin := appendQuoted(e.mem.alloc(len(appendQuoted(nil, ch.value))), ch.value)
+		stdin := appendQuoted(e.mem.alloc(maxQuoted(ch.value)), ch.value)
 		if ch.remove {
 			args, stdin = append([]string{"unset"}, append(types, tmp, e.sopsPath(ch.name))...), nil
 		}

@@ -32,6 +32,9 @@ func FuzzJSONIsReadAsEncodingJSONReadsIt(f *testing.F) {
 		if wantErr != nil {
 			t.Fatalf("%q: accepted, but %v", data, wantErr)
 		}
+		if text := n.appendJSON(nil); len(text) > n.maxJSON() {
+			t.Fatalf("%q is longer than the %d that were counted", text, n.maxJSON())
+		}
 		var got map[string]any
 		dec = json.NewDecoder(bytes.NewReader(n.appendJSON(nil)))
 		dec.UseNumber()

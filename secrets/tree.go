@@ -2,7 +2,7 @@ package secrets
 
 import (
 	"encoding/base64"
-	"encoding/json"
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -86,9 +86,48 @@ func (n *node) value(m *memory) ([]byte, bool) {
 		b := m.alloc(base64.StdEncoding.EncodedLen(len(n.text)))
 		return base64.StdEncoding.AppendEncode(b, n.text), true
 	default:
-		b := m.alloc(len(n.appendJSON(nil)))
-		return n.appendJSON(b), true
+		return n.appendJSON(m.alloc(n.maxJSON())), true
 	}
+}
+
+// maxJSON is how much appendJSON appends at most: a buffer that grew would leave
+// plaintext in the one it grew out of.
+func (n *node) maxJSON() int {
+	switch n.kind {
+	case kindNull, kindBool:
+		return len("false")
+	case kindInt, kindNumber:
+		return len(n.text)
+	case kindFloat:
+		return maxFloat
+	case kindBytes:
+		return base64.StdEncoding.EncodedLen(len(n.text)) + len(`""`)
+	case kindMap, kindList:
+		size := len("{}")
+		for i, kid := range n.kids {
+			size += kid.maxJSON() + len(",")
+			if n.kind == kindMap {
+				size += maxQuoted([]byte(n.keys[i])) + len(":")
+			}
+		}
+		return size
+	default:
+		return maxQuoted(n.text)
+	}
+}
+
+// maxQuoted is how much appendQuoted appends at most.
+func maxQuoted(s []byte) int {
+	size, valid := len(s)+len(`""`), utf8.Valid(s)
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			size++
+		case c < ' ' || c >= utf8.RuneSelf && !valid:
+			size += len(`\u0000`) - 1
+		}
+	}
+	return size
 }
 
 // appendJSON appends n as compact JSON, keys in the order of the file.
@@ -144,6 +183,9 @@ func (n *node) appendList(b []byte) []byte {
 	return append(b, ']')
 }
 
+// maxFloat is the most that appendFloat appends.
+const maxFloat = len("-0.0000012345678901234567")
+
 // appendFloat writes a decimal as encoding/json writes a float64, which is what
 // the sops program prints.
 func appendFloat(b, text []byte) []byte {
@@ -151,11 +193,15 @@ func appendFloat(b, text []byte) []byte {
 	if err != nil {
 		return append(b, text...)
 	}
-	out, err := json.Marshal(f)
-	if err != nil { // not a JSON number (infinity): as text
-		return appendQuoted(b, text)
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		b = strconv.AppendFloat(b, f, 'e', -1, 64)
+		if n := len(b); n >= 4 && string(b[n-4:n-1]) == "e-0" { // e-09 is e-9
+			b[n-2] = b[n-1]
+			b = b[:n-1]
+		}
+		return b
 	}
-	return append(b, out...)
+	return strconv.AppendFloat(b, f, 'f', -1, 64)
 }
 
 const hexDigits = "0123456789abcdef"
