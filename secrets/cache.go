@@ -57,7 +57,9 @@ type flight struct {
 func (s *Store) acquire(ctx context.Context) (*entry, error) {
 	id, err := identify(s.opts.File)
 	if err != nil {
-		return nil, s.unreadable(err)
+		if id, err = s.reappears(ctx, s.unreadable(err)); err != nil {
+			return nil, err
+		}
 	}
 	if e := s.current.Load(); e != nil && e.id == id && e.retain() {
 		s.metrics.hits.Inc()

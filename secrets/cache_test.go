@@ -339,6 +339,45 @@ func TestHalfWrittenFileIsTriedAgain(t *testing.T) {
 	<-done
 }
 
+// git checkout removes a file and then writes it.
+func TestFileThatWasRemovedIsWaitedFor(t *testing.T) {
+	h := newHouse(t)
+	path := h.encrypted("s.yaml", "A: one\n")
+	settled(t, path)
+	good := h.read("s.yaml")
+	s := h.open("s.yaml", "")
+	v := s.View([]Want{{"A", true}})
+	acquire(t, v).Release()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-time.After(100 * time.Millisecond)
+		if s.current.Load() != nil {
+			t.Error("what the removed file held is kept meanwhile")
+		}
+		h.write("s.yaml", good)
+	}()
+	set := acquire(t, v)
+	get(t, set, "A", "one")
+	set.Release()
+	<-done
+}
+
+func TestFileThatNeverWasFailsAtOnce(t *testing.T) {
+	h := newHouse(t)
+	for id, _ := identify(h.dir); id.youngerThan(rewriteGrace, time.Now()); {
+		<-time.After(10 * time.Millisecond)
+	}
+	start := time.Now()
+	_, err := h.open("s.yaml", "").View([]Want{{"A", true}}).Acquire(context.Background())
+	if codeOf(err) != SecretsFileNotFound || time.Since(start) > rewriteGrace/2 {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
+
 func TestCorruptFileThatRestsFailsAtOnce(t *testing.T) {
 	h := newHouse(t)
 	path := h.write("s.yaml", "A: plain\n")

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"regexp"
 	"slices"
 	"time"
 )
@@ -32,21 +33,15 @@ func (s *Store) Describe() (Description, error) {
 		return d, err
 	}
 	d.Backend, d.Why = backend, "secrets.backend says so"
-	if doc == nil {
-		if d.Format == string(formatINI) {
-			d.Why = "only sops reads INI files"
-		}
+	switch {
+	case d.Format == string(formatINI):
+		d.Why = "only sops reads INI files"
+		d.iniRecipients(data)
+	case doc == nil:
 		return d, nil
+	default:
+		d.about(&doc.meta, s.opts.Backend)
 	}
-	if able, why := doc.meta.embedded(); s.opts.Backend == BackendAuto {
-		if d.Why = why; able && backend == BackendSops {
-			d.Why = "no sops_key_file is configured"
-		}
-	}
-	for _, e := range doc.meta.age {
-		d.Age = append(d.Age, e.recipient)
-	}
-	d.Others, d.LastModified, d.Version = doc.meta.others, doc.meta.lastModified, doc.meta.version
 	if ids, err := readIdentities(s.opts.KeyFile); err == nil {
 		for _, id := range ids {
 			d.OurKeys = append(d.OurKeys, recipientOf(id))
@@ -54,4 +49,29 @@ func (s *Store) Describe() (Description, error) {
 	}
 	d.Opens = slices.ContainsFunc(d.OurKeys, func(key string) bool { return slices.Contains(d.Age, key) })
 	return d, nil
+}
+
+func (d *Description) about(m *metadata, wanted string) {
+	if able, why := m.embedded(); wanted == BackendAuto {
+		if d.Why = why; able && d.Backend == BackendSops {
+			d.Why = "no sops_key_file is configured"
+		}
+	}
+	for _, e := range m.age {
+		d.Age = append(d.Age, e.recipient)
+	}
+	d.Others, d.LastModified, d.Version = m.others, m.lastModified, m.version
+}
+
+// The keys of an INI file are flat, as in a dotenv file, and stand in a section.
+var iniKey = regexp.MustCompile(`(?m)^(\w+)__list_\d+__map_(\w+)[ \t]*=[ \t]*(\S+)`)
+
+func (d *Description) iniRecipients(data []byte) {
+	for _, m := range iniKey.FindAllStringSubmatch(string(data), -1) {
+		if list, field := m[1], m[2]; list == "age" && field == "recipient" {
+			d.Age = append(d.Age, m[3])
+		} else if slices.ContainsFunc(keyTypes, func(t keyType) bool { return t.list == list && t.name == field }) {
+			d.Others = append(d.Others, list+" "+m[3])
+		}
+	}
 }

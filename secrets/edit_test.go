@@ -305,6 +305,10 @@ func TestEditKeepsKeysThatItCannotUse(t *testing.T) {
 
 func TestEditLeavesNoPlaintextAndNoTemporaryFiles(t *testing.T) {
 	h := newHouse(t)
+	h.dir = h.path("[a-b]*") // what would be a pattern
+	if err := os.Mkdir(h.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	h.encrypted("s.yaml", "A: one\n")
 	h.write(".s.yaml.tmp-123", "left by a kill")
 	h.edit("s.yaml", BackendEmbedded, set("B", "sentinel-value"))

@@ -21,7 +21,7 @@ func ParseImport(file string, data []byte) (map[string][]byte, error) {
 }
 
 func importJSON(data []byte) (map[string][]byte, error) {
-	tree, err := parseJSON(data)
+	tree, err := parseWholeJSON(data)
 	if err != nil {
 		return nil, err
 	}

@@ -127,6 +127,35 @@ func TestInitNeedsSomethingToEncryptFor(t *testing.T) {
 	}
 }
 
+// A key file and a .sops.yaml may be links into a folder that others use too.
+func TestRotateKeyFollowsLinks(t *testing.T) {
+	h := newHouse(t)
+	h.encrypted("s.yaml", "A: one\n")
+	h.write("real.sops.yaml", string(newSopsConfig(h.path("s.yaml"), []string{h.recipient})))
+	for link, real := range map[string]string{"link.txt": "key.txt", ".sops.yaml": "real.sops.yaml"} {
+		if err := os.Symlink(real, h.path(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.key = h.path("link.txt")
+	r, err := h.open("s.yaml", "").RotateKey(t.Context())
+	if err != nil {
+		t.Fatal(err, detailOf(err))
+	}
+	for _, link := range []string{"link.txt", ".sops.yaml"} {
+		if _, err := os.Readlink(h.path(link)); err != nil {
+			t.Errorf("%s is a link no more", link)
+		}
+	}
+	if ids, err := readIdentities(h.path("key.txt")); err != nil || len(ids) != 1 || recipientOf(ids[0]) != r.New {
+		t.Errorf("the file behind the link holds %v, %v", ids, err)
+	}
+	if !strings.Contains(h.read("real.sops.yaml"), r.New) {
+		t.Error("the rules behind the link do not name the new key")
+	}
+	h.both(t, "s.yaml")
+}
+
 func TestRotateKeyLocksTheOldKeyOut(t *testing.T) {
 	for _, test := range []struct {
 		file, plain string

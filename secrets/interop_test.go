@@ -141,6 +141,9 @@ func TestINIGoesThroughSops(t *testing.T) {
 		}
 		diff(t, backend, got, want)
 	}
+	if d, err := h.open("s.ini", "").Describe(); err != nil || !d.Opens || len(d.Age) != 1 || d.Age[0] != h.recipient || len(d.Others) > 0 {
+		t.Errorf("%+v, %v", d, err)
+	}
 	h.edit("s.ini", BackendAuto, func(d *Document) error { return d.Set("B", []byte("two")) })
 	h.edit("s.ini", BackendAuto, func(d *Document) error { return d.Remove("A") })
 	got, err := h.open("s.ini", BackendAuto).values(t)

@@ -22,6 +22,20 @@ func parseJSON(in []byte) (*node, error) {
 	return p.value(0)
 }
 
+// parseWholeJSON is parseJSON for input that has nothing behind the object.
+func parseWholeJSON(in []byte) (*node, error) {
+	p := jsonParser{in: in}
+	p.space()
+	if p.peek() != '{' {
+		return nil, errors.New("not a JSON object")
+	}
+	n, err := p.value(0)
+	if p.space(); err == nil && p.pos < len(in) {
+		return nil, p.bad("something stands behind the object")
+	}
+	return n, err
+}
+
 const maxDepth = 100 // of nesting; deeper files are refused
 
 type jsonParser struct {

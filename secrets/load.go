@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -29,36 +30,64 @@ func (s *Store) load(ctx context.Context) (e *entry, cacheable bool, err error) 
 		e, err = s.loadOnce(ctx)
 		late := time.Now().After(deadline)
 		if err == nil {
-			after, err := identify(s.opts.File)
+			after, gone := identify(s.opts.File)
 			switch {
-			case err != nil:
-				e.mem.wipe()
-				return nil, false, s.unreadable(err)
+			case gone != nil:
+				err = s.unreadable(gone)
 			case after == e.id:
 				return e, !e.id.youngerThan(e.id.grain(), start), nil
 			case late:
 				return e, false, nil // one whole state of a file that never rests
 			}
 			e.mem.wipe()
-		} else if late || !s.beingRewritten(err) {
+		}
+		if err != nil && (late || !s.beingRewritten(err)) {
 			return nil, false, err
 		}
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
+		if !pause(ctx) {
 			return nil, false, fail(DecryptFailed, fmt.Errorf("while the file was being rewritten: %w", ctx.Err()))
 		}
 	}
 }
 
-// beingRewritten reports whether the failure may be that of a half-written file.
-func (s *Store) beingRewritten(err error) bool {
-	var e *Error
-	if !errors.As(err, &e) || e.Code != DecryptFailed && e.Code != SecretsUnparsable {
+// pause reports false if ctx ended meanwhile.
+func pause(ctx context.Context) bool {
+	select {
+	case <-time.After(retryPause):
+		return true
+	case <-ctx.Done():
 		return false
 	}
-	id, err := identify(s.opts.File)
+}
+
+// beingRewritten reports whether the failure may be that of a half-written file, or
+// of one that was removed to be written anew, as git and many editors do.
+func (s *Store) beingRewritten(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	changed := s.opts.File
+	switch e.Code {
+	case DecryptFailed, SecretsUnparsable:
+	case SecretsFileNotFound:
+		changed = filepath.Dir(changed)
+	default:
+		return false
+	}
+	id, err := identify(changed)
 	return err == nil && id.youngerThan(rewriteGrace, time.Now())
+}
+
+// reappears waits for a file that could not be found to be there again, and
+// returns the given error where it is not.
+func (s *Store) reappears(ctx context.Context, missing error) (fileID, error) {
+	for deadline := time.Now().Add(rewriteGrace); s.beingRewritten(missing) && time.Now().Before(deadline) && pause(ctx); {
+		if id, err := identify(s.opts.File); err == nil {
+			return id, nil
+		}
+	}
+	return fileID{}, missing
 }
 
 func (s *Store) loadOnce(ctx context.Context) (*entry, error) {

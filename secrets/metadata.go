@@ -33,9 +33,11 @@ func (e ageEntry) native() bool {
 		strings.HasPrefix(e.recipient, "age1") && strings.Count(e.recipient, "1") == 1
 }
 
-// keyTypes are the lists of encrypted data keys other than age, with the fields
-// that name a key to a reader.
-var keyTypes = []struct{ list, name string }{
+// keyType is a list of encrypted data keys other than age, and the field that names
+// a key to a reader.
+type keyType struct{ list, name string }
+
+var keyTypes = []keyType{
 	{"pgp", "fp"}, {"kms", "arn"}, {"gcp_kms", "resource_id"}, {"azure_kv", "vault_url"},
 	{"hc_vault", "vault_address"}, {"hckms", "key_id"},
 }

@@ -132,7 +132,7 @@ func TestCiphertextRoundTrip(t *testing.T) {
 func TestImportReadsDotenvAndJSON(t *testing.T) {
 	for _, test := range []struct{ file, data, err string }{
 		{"a.env", "\ufeff# comment\n\nexport A=one # behind\n B = two \nC='a \"b\" $c \\n'\nD=\"l1\\nl2 \\\"q\\\" \\\\ \\$x \\z\"\nE=\nF=\"l1\nl2\" # x\nG=a#b\nH=a=b==\r\nI='l1\nl2'\n", ""},
-		{"a.JSON", `{"A":"one","B":"two","C":"a \"b\" $c \\n","D":"l1\nl2 \"q\" \\ $x \\z","E":"","F":"l1\nl2","G":"a#b","H":"a=b==","I":"l1\nl2","N":null}`, ""},
+		{"a.JSON", `{"A":"one","B":"two","C":"a \"b\" $c \\n","D":"l1\nl2 \"q\" \\ $x \\z","E":"","F":"l1\nl2","G":"a#b","H":"a=b==","I":"l1\nl2","N":null}` + "\n", ""},
 		{"a.env", "A=1\nA=2\n", "line 3: A is there twice"},
 		{"a.env", "A=1\nhunter2\n", "line 2: no ="},
 		{"a.env", "A b=hunter2\n", "line 1: what stands before = is not a name"},
@@ -140,6 +140,8 @@ func TestImportReadsDotenvAndJSON(t *testing.T) {
 		{"a.env", "A='hunter2'x\n", "line 1: something stands behind"},
 		{"a.json", `{"A":1,"A":2}`, "twice"},
 		{"a.json", `["hunter2"]`, "not a JSON object"},
+		{"a.json", "{\"A\":\"1\"}\n{\"B\":\"hunter2\"}\n", "something stands behind the object"},
+		{"a.json", `{"A":"1"}, hunter2`, "something stands behind the object"},
 	} {
 		got, err := ParseImport(test.file, []byte(test.data))
 		if test.err != "" {

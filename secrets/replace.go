@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,20 +66,27 @@ func openForLock(path string) (*os.File, error) {
 	return f, err
 }
 
-func tempPattern(path string) string { return "." + filepath.Base(path) + ".tmp-*" }
+func tempPrefix(path string) string { return "." + filepath.Base(path) + ".tmp-" }
 
 // removeStale removes what an edit that was killed left behind: ciphertext only.
 // The caller holds the lock.
 func removeStale(path string) {
-	stale, _ := filepath.Glob(filepath.Join(filepath.Dir(path), tempPattern(path)))
-	for _, name := range stale {
-		_ = os.Remove(name)
+	dir := filepath.Dir(path)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix(path)) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
 	}
 }
 
 // replaceFile puts data in the place of the file at path, which keeps its mode and
-// owner.
+// owner. A link stays one, and the file that it names is replaced.
 func replaceFile(path string, data []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	old, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -97,7 +105,7 @@ func replaceFile(path string, data []byte) error {
 
 // writeAside writes data to a new file next to path.
 func writeAside(path string, data []byte, mode os.FileMode) (tmp string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix(path)+"*")
 	if err != nil {
 		return "", err
 	}
