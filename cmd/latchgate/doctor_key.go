@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,8 +74,12 @@ func (d *doctor) lookAtKeyFile(key string, mode fs.FileMode) {
 
 // lookAtKeyInGit looks at the key and the backups beside it.
 func (d *doctor) lookAtKeyInGit(ctx context.Context, key string) {
-	files, _ := filepath.Glob(key + "*")
-	for _, file := range files {
+	entries, _ := os.ReadDir(filepath.Dir(key))
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), filepath.Base(key)) {
+			continue
+		}
+		file := filepath.Join(filepath.Dir(key), entry.Name())
 		s := askGit(ctx, file)
 		ignore := fmt.Sprintf("add it to %s", filepath.Join(s.top, ".gitignore"))
 		switch {
@@ -105,6 +110,10 @@ type gitState struct {
 // gitTimeout bounds the questions to git; a history may be long.
 const gitTimeout = 10 * time.Second
 
+// gitQuiet keeps git from running what the repository's configuration names: an
+// agent may have written that.
+var gitQuiet = []string{"-c", "core.fsmonitor=false", "-c", "log.showSignature=false"}
+
 func askGit(ctx context.Context, file string) (s gitState) {
 	if s.top = workTree(file); s.top == "" {
 		return s
@@ -112,7 +121,9 @@ func askGit(ctx context.Context, file string) (s gitState) {
 	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()
 	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", filepath.Dir(file)}, args...)...).Output()
+		c := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", filepath.Dir(file)}, gitQuiet, args)...)
+		c.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1")
+		out, err := c.Output()
 		return strings.TrimSpace(string(out)), err
 	}
 	base := filepath.Base(file)
