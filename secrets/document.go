@@ -29,6 +29,9 @@ type Document struct {
 	values map[string]Value
 	before map[string]Value
 	mem    *memory
+
+	exposed []string // names with something in plaintext
+	rule    string   // why: what the file's metadata says
 }
 
 func newDocument(f format, tree *node, mem *memory) (*Document, error) {
@@ -49,6 +52,38 @@ func (d *Document) Names() []string { return slices.Clone(d.names) }
 func (d *Document) Get(name string) (Value, bool) {
 	v, ok := d.values[name]
 	return v, ok
+}
+
+// Exposed returns the names under which something stands in the file in plaintext,
+// by its own [Document.Rule]. A file of a format or a rule that only the sops
+// program reads has none.
+func (d *Document) Exposed() []string { return slices.Clone(d.exposed) }
+
+// Rule returns what decides about encryption in the file, as its metadata has it.
+func (d *Document) Rule() string { return d.rule }
+
+// expose notes what rules leave in plaintext.
+func (d *Document) expose(tree *node, rules rules) {
+	d.rule = fmt.Sprintf("%s %q", rules.kind, rules.text)
+	for i, name := range tree.keys {
+		if tree.kids[i].exposed([]string{name}, rules) {
+			d.exposed = append(d.exposed, name)
+		}
+	}
+}
+
+// exposed reports whether there is text at or below path that rules leave as it is.
+func (n *node) exposed(path []string, rules rules) bool {
+	for i, kid := range n.kids {
+		at := path
+		if n.kind == kindMap {
+			at = append(path[:len(path):len(path)], n.keys[i])
+		}
+		if kid.exposed(at, rules) {
+			return true
+		}
+	}
+	return len(n.text) > 0 && !rules.encrypted(path)
 }
 
 // Set gives name the value v, byte for byte. It fails for a name that is not

@@ -10,16 +10,6 @@ import (
 	"time"
 )
 
-// Names returns the names in the file, in its order.
-func (s *Store) Names(ctx context.Context) ([]string, error) {
-	var names []string
-	err := s.Read(ctx, func(d *Document) error {
-		names = d.Names()
-		return nil
-	})
-	return names, err
-}
-
 // Read decrypts the file, past the cache, and lets look see what it holds. What
 // look changes in the document is not written. The document's values are
 // overwritten when Read returns.
@@ -123,7 +113,11 @@ func (e *editing) decrypt(ctx context.Context, data []byte) (*Document, error) {
 		if e.tree, err = s.decryptSops(ctx, e.path, e.format, e.mem); err != nil {
 			return nil, err
 		}
-		return newDocument(e.format, e.tree, e.mem)
+		doc, err := newDocument(e.format, e.tree, e.mem)
+		if err == nil && file != nil && !file.meta.commentRules {
+			doc.expose(e.tree, file.meta.rules)
+		}
+		return doc, err
 	}
 	if e.key, err = s.dataKey(file); err != nil {
 		return nil, err
@@ -136,6 +130,7 @@ func (e *editing) decrypt(ctx context.Context, data []byte) (*Document, error) {
 	doc, err := newDocument(e.format, e.tree, e.mem)
 	if err == nil {
 		doc.rules = &file.meta.rules
+		doc.expose(e.tree, file.meta.rules)
 	}
 	return doc, err
 }

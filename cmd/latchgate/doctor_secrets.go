@@ -71,10 +71,14 @@ func (d *doctor) lookAtSops(ctx context.Context, about secrets.Description) {
 	needed := about.Backend == secrets.BackendSops
 	path, version, err := secrets.SopsVersion(ctx)
 	if err != nil {
+		found := "not found"
+		if path != "" {
+			found = path + " does not say its version"
+		}
 		if needed {
-			d.fail("sops", "not found, and this file needs it", "install sops 3.8 or newer, or put it on the PATH of latchgate")
+			d.fail("sops", found+", and this file needs it", "install sops 3.8 or newer, or put it on the PATH of latchgate")
 		} else {
-			d.ok("sops", "not found; this file does not need it", "")
+			d.ok("sops", found+"; this file does not need it", "")
 		}
 		return
 	}
@@ -145,6 +149,12 @@ func (d *doctor) lookAtNames(doc *secrets.Document) {
 	}
 	for _, name := range sortedKeys(optional) {
 		d.ok("optional", fmt.Sprintf("%s is missing; %s would use it", name, strings.Join(optional[name], ", ")), "latchgate secrets set "+name)
+	}
+	for _, name := range doc.Exposed() {
+		if declared[name] {
+			d.fail("exposed", name+" stands in the secrets file in plaintext: "+doc.Rule()+" leaves it so",
+				"change the rule in .sops.yaml, encrypt the values again, and set a new one where the file was shared")
+		}
 	}
 	for _, name := range doc.Names() {
 		if !declared[name] {

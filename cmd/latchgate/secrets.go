@@ -34,13 +34,22 @@ As an argument it would stay in the shell's history.`,
 	set.Flags().BoolVar(&fromStdin, "stdin", false, "read the value from standard input")
 	set.Flags().StringVar(&fromFile, "file", "", "read the value from a file")
 	remove := &cobra.Command{Use: "remove NAME", Short: "Remove a secret", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.removeSecret(c, args[0]) }}
+		Example: "  latchgate secrets remove GITHUB_TOKEN",
+		RunE:    func(c *cobra.Command, args []string) error { return a.removeSecret(c, args[0]) }}
 	list := &cobra.Command{Use: "list", Short: "List secrets: set or missing, who wants them, where they go", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listSecrets(c, asJSON) }}
+		Long: `List the secrets that are set, and the missing ones that an action declares: who
+wants them, and to which hosts they go. No value is shown or measured.`,
+		Example: "  latchgate secrets list\n  latchgate secrets list --json | jq -r '.[] | select(.required and (.set | not)) | .name'",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listSecrets(c, asJSON) }}
 	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	imports := &cobra.Command{Use: "import FILE", Short: "Set all secrets of a dotenv or JSON file in one step", Args: cobra.ExactArgs(1),
-		Example: "  latchgate secrets import .env\n  latchgate secrets import tokens.json",
-		RunE:    func(c *cobra.Command, args []string) error { return a.importSecrets(c, args[0]) }}
+		Long: `Set all secrets of a plaintext file, or none of them where one can't be set: a
+JSON object where its name ends in .json, else lines NAME=value. - is standard
+input, in either form. Others in the secrets file stay.`,
+		Example: `  latchgate secrets import .env
+  latchgate secrets import tokens.json
+  op inject -i secrets.env | latchgate secrets import -`,
+		RunE: func(c *cobra.Command, args []string) error { return a.importSecrets(c, args[0]) }}
 	c.AddCommand(a.secretsInitCommand(), set, remove, list, imports, a.secretsEditCommand(), a.secretsRotateKeyCommand())
 	return c
 }
@@ -132,6 +141,9 @@ func (a *app) setSecret(c *cobra.Command, args []string, fromStdin bool, fromFil
 	if err := a.edit(c, func(d *secrets.Document) error { return d.Set(name, value) }); err != nil {
 		return err
 	}
+	if len(value) == 0 && len(args) == 1 {
+		fmt.Fprintf(a.err, "latchgate: warning: %s is empty now; if what was read should have had something in it, set it again\n", name)
+	}
 	fmt.Fprintf(a.out, "set %s\n", name)
 	return nil
 }
@@ -211,12 +223,21 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	names, err := s.Names(c.Context())
+	set := map[string]bool{} // false: the file has the name and no value
+	err = s.Read(c.Context(), func(d *secrets.Document) error {
+		for _, name := range d.Names() {
+			_, set[name] = d.Get(name)
+		}
+		return nil
+	})
 	if err != nil {
 		return explainSecrets(err, cfg)
 	}
-	catalog, _ := manifests.Load(manifests.LoadOptions{Dirs: cfg.Manifests.Dirs, Bundled: cfg.Manifests.Bundled})
-	rows := secretRows(names, catalog.All())
+	catalog, err := a.catalog(c)
+	if err != nil {
+		return err
+	}
+	rows := secretRows(set, catalog.All())
 	if asJSON {
 		return printJSON(a.out, rows)
 	}
@@ -239,7 +260,7 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 
 // secretRows are the secrets that are set, and the missing ones that an action
 // declares, by name.
-func secretRows(set []string, all []*manifests.Manifest) []secretRow {
+func secretRows(set map[string]bool, all []*manifests.Manifest) []secretRow {
 	rows := map[string]*secretRow{}
 	row := func(name string) *secretRow {
 		if rows[name] == nil {
@@ -247,8 +268,8 @@ func secretRows(set []string, all []*manifests.Manifest) []secretRow {
 		}
 		return rows[name]
 	}
-	for _, name := range set {
-		row(name).Set = true
+	for name, is := range set {
+		row(name).Set = is
 	}
 	for _, m := range all {
 		for _, s := range m.Secrets {

@@ -37,8 +37,9 @@ signal. Swap and backup files that an editor puts beside it go the same way; an
 editor that keeps them elsewhere (vim's 'directory', 'backupdir', 'undofile' and
 viminfo, emacs' autosaves) has to be told not to. An editor that opens a window
 and returns at once needs the flag that makes it wait: EDITOR="code --wait".`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.editSecrets(c, tmpdir) },
+		Example: "  latchgate secrets edit\n  EDITOR='code --wait' latchgate secrets edit",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.editSecrets(c, tmpdir) },
 	}
 	c.Flags().StringVar(&tmpdir, "tmpdir", "", "folder for the text instead of memory-backed storage; the plaintext touches that disk")
 	return c

@@ -17,8 +17,9 @@ older copies of the secrets file need it. A daemon takes the new key by itself.
 
 Whoever had the old key and the old file has the values too: after a leak set
 new values as well.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.rotateKey(c) },
+		Example: "  latchgate secrets rotate-key",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.rotateKey(c) },
 	}
 }
 
