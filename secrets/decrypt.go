@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -73,17 +74,21 @@ func (s *Store) decryptEmbedded(doc *document, mem *memory) (*node, error) {
 	return doc.docs[0], nil
 }
 
-// dataKey opens the file's data key with the key file.
+// dataKey opens the file's data key with the key file. Where it can't, and the file
+// has keys that only sops can use, the error says so.
 func (s *Store) dataKey(doc *document) ([]byte, error) {
 	ids, err := readIdentities(s.opts.KeyFile)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		var key []byte
+		if key, err = doc.meta.dataKey(ids); err == nil {
+			return key, nil
+		}
+		err = fail(DecryptFailed, err)
 	}
-	key, err := doc.meta.dataKey(ids)
-	if err != nil {
-		return nil, fail(DecryptFailed, err)
+	if e, ok := errors.AsType[*Error](err); ok && len(doc.meta.others) > 0 {
+		e.Detail = clip(fmt.Sprintf("with secrets.backend = %q sops would try the file's other keys, %s; %s", BackendSops, strings.Join(doc.meta.others, ", "), e.Detail))
 	}
-	return key, nil
+	return nil, err
 }
 
 // keyFileMissing returns the error of a key file that is configured, needed and

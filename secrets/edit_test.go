@@ -301,6 +301,13 @@ func TestEditKeepsKeysThatItCannotUse(t *testing.T) {
 	diff(t, "both", h.both(t, "s.yaml"), map[string]string{"A": "one", "B": "two"})
 	h.key = h.path("other.txt")
 	diff(t, "second recipient", h.both(t, "s.yaml"), map[string]string{"A": "one", "B": "two"})
+	wrong, _ := h.newKey("wrong.txt")
+	for _, key := range []string{h.path("none"), wrong} {
+		h.key = key
+		if _, err := h.open("s.yaml", BackendAuto).loadOnce(t.Context()); !strings.Contains(detailOf(err), `secrets.backend = "sops" sops would try the file's other keys, pgp 85D77543B3D624B63CEA9E6DBC17301B491B3F21, kms arn:aws:`) {
+			t.Errorf("nothing is said of the other keys: %v: %s", err, detailOf(err))
+		}
+	}
 }
 
 func TestEditLeavesNoPlaintextAndNoTemporaryFiles(t *testing.T) {

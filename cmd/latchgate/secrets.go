@@ -97,6 +97,10 @@ func explainSecrets(err error, cfg *configs.Config) error {
 		hint = "encrypt the plaintext again with that command; where it is gone, `latchgate secrets init --force` begins anew"
 	case errors.Is(err, secrets.ErrNotEncrypted):
 		hint = "encrypt it in place with `sops -e -i " + cfg.Secrets.SopsSecretsFile + "`, or take its values in with `latchgate secrets import`"
+	case errors.Is(err, context.DeadlineExceeded):
+		hint = "look why the key service does not answer, or raise secrets.decrypt_timeout, which is " + cfg.Secrets.DecryptTimeout.String()
+	case e.Code == secrets.DecryptFailed && strings.Contains(e.Detail, "MAC mismatch"):
+		hint = "somebody changed or merged the file as text: put the last good one back, and change it with `latchgate secrets edit` or sops"
 	}
 	if e.Detail != "" {
 		err = fmt.Errorf("%w (%s)", err, e.Detail)
