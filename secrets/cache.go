@@ -116,7 +116,9 @@ func (s *Store) land(f *flight, e *entry, cacheable bool, err error) {
 	s.landLocked(f)
 	if err != nil {
 		f.err = err
-		s.logLocked(err)
+		if f.waiters > 0 { // and was not stopped
+			s.logLocked(err)
+		}
 	} else {
 		s.generation++
 		e.generation = s.generation

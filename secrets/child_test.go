@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,7 +134,8 @@ func TestSopsIsStoppedWhenEverybodyHasGivenUp(t *testing.T) {
 	h := newHouse(t)
 	h.fakeSops(t, "echo $$ > $OUT; exec sleep 100")
 	h.encrypted0()
-	s := h.open("s.yaml", BackendSops)
+	var log bytes.Buffer
+	s := h.openWith(Options{File: h.path("s.yaml"), KeyFile: h.key, Backend: BackendSops, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	for range 3 {
@@ -157,6 +159,10 @@ func TestSopsIsStoppedWhenEverybodyHasGivenUp(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("sops (process %d) is still running", pid)
 		}
+	}
+	_ = s.Close()
+	if log.Len() > 0 {
+		t.Errorf("what nobody waited for is reported: %s", log.String())
 	}
 }
 

@@ -30,7 +30,7 @@ func parseYAMLFile(data []byte) (*document, error) {
 	return parseYAMLNodes(data)
 }
 
-// flatYAML reads lines of the form "NAME: ENC[…]" up to the metadata. A file where
+// flatYAML reads lines of the form "NAME: ENC[…]" or "#ENC[…]" up to the metadata. A file where
 // nothing else stands there means the same to every YAML parser; most files are
 // such, and few of their bytes are left to be parsed.
 func flatYAML(data []byte) (tree *node, rest []byte, ok bool) {
@@ -38,6 +38,10 @@ func flatYAML(data []byte) (tree *node, rest []byte, ok bool) {
 	seen := map[string]bool{}
 	for !bytes.HasPrefix(rest, []byte(metaKey+":\n")) {
 		line, more, _ := bytes.Cut(rest, []byte("\n"))
+		if comment, ok := bytes.CutPrefix(line, []byte("#")); ok && flatValue(string(comment)) {
+			rest = more
+			continue
+		}
 		name, value, _ := strings.Cut(string(line), ": ")
 		if !flatName(name) || seen[name] || !flatValue(value) {
 			return nil, nil, false

@@ -55,6 +55,7 @@ func FuzzFlatYAMLIsReadAsYAML(f *testing.F) {
 	const value = "ENC[AES256_GCM,data:x/+,iv:y,tag:z=,type:str]"
 	for _, head := range []string{
 		"", "A: " + value + "\n", "A: " + value + "\nb-._1: " + value + "\n", "true: " + value + "\n", "Null: " + value + "\n", "sops: " + value + "\n",
+		"#" + value + "\nA: " + value + "\n#" + value + "\nB: " + value + "\n#" + value + "\n", "# c\nA: " + value + "\n", "#" + value + " \nA: " + value + "\n",
 		"A: " + value + "\nA: " + value + "\n", "A: " + value + "\n b\n", "A: " + value + " # c\n", "A: " + value + "\r\n", "A: " + value, "---\nA: " + value + "\n",
 		"y: " + value + "\nNO: " + value + "\n_1: " + value + "\nInf: " + value + "\nx0x1: " + value + "\n", "A: ENC[AES256_GCM,]\n", "A: ENC[AES256_GCM,:,: ]\n",
 	} {
