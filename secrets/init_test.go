@@ -138,6 +138,7 @@ func TestRotateKeyFollowsLinks(t *testing.T) {
 		}
 	}
 	h.key = h.path("link.txt")
+	left := h.write(".key.txt.tmp-1", "a key that a rotation left when it was killed")
 	r, err := h.open("s.yaml", "").RotateKey(t.Context())
 	if err != nil {
 		t.Fatal(err, detailOf(err))
@@ -152,6 +153,9 @@ func TestRotateKeyFollowsLinks(t *testing.T) {
 	}
 	if !strings.Contains(h.read("real.sops.yaml"), r.New) {
 		t.Error("the rules behind the link do not name the new key")
+	}
+	if _, err := os.Lstat(left); err == nil {
+		t.Error("a key is left over")
 	}
 	h.both(t, "s.yaml")
 }

@@ -68,8 +68,8 @@ func openForLock(path string) (*os.File, error) {
 
 func tempPrefix(path string) string { return "." + filepath.Base(path) + ".tmp-" }
 
-// removeStale removes what an edit that was killed left behind: ciphertext only.
-// The caller holds the lock.
+// removeStale removes what an edit that was killed left behind: ciphertext, or what
+// a key file was to hold. The caller holds the lock of the secrets file.
 func removeStale(path string) {
 	dir := filepath.Dir(path)
 	entries, _ := os.ReadDir(dir)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -62,7 +63,11 @@ func (e *editing) rotatable() error {
 }
 
 func (e *editing) rotate(doc *Document, r *RotateResult) error {
-	keyFile := e.store.opts.KeyFile
+	keyFile, err := filepath.EvalSymlinks(e.store.opts.KeyFile)
+	if err != nil {
+		return err
+	}
+	removeStale(keyFile)
 	old, err := os.ReadFile(keyFile)
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func (e *editing) rotate(doc *Document, r *RotateResult) error {
 		return err
 	}
 	r.New = id.Recipient().String()
-	if r.Backup, err = backupFile(keyFile, copyFile); err != nil {
+	if r.Backup, err = backupFile(e.store.opts.KeyFile, copyFile); err != nil {
 		return err
 	}
 	both := slices.Concat(keyFileText(time.Now(), id), old)
