@@ -4,6 +4,7 @@ package secrets
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -62,18 +63,24 @@ func copiesInMemory(sentinel []byte) (int, error) {
 
 func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
+// count looks for the first byte, which most of memory is not, and compares there.
 func count(b, sentinel []byte) int {
 	n := 0
-next:
-	for i := 0; i+len(sentinel) <= len(b); i++ {
-		for j, c := range sentinel {
-			if b[i+j] != c^0x5a {
-				continue next
-			}
+	for {
+		i := bytes.IndexByte(b, sentinel[0]^0x5a)
+		if i < 0 || i+len(sentinel) > len(b) {
+			return n
 		}
-		n++
+		b = b[i:]
+		j := 1
+		for j < len(sentinel) && b[j] == sentinel[j]^0x5a {
+			j++
+		}
+		if j == len(sentinel) {
+			n++
+		}
+		b = b[1:]
 	}
-	return n
 }
 
 // scan is a child that uses a secret and counts its copies; it prints the counts
