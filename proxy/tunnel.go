@@ -137,7 +137,9 @@ func (s *Server) intercept(c *replayConn, t *tunnel) {
 func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		// A client that offers HTTP/1.0 alone must find it here (curl --http1.0):
+		// an offer without a match ends the handshake (RFC 7301 section 3.2).
+		NextProtos: []string{"h2", "http/1.1", "http/1.0"},
 		// Asked for every ClientHello; GetCertificate is not when a session is resumed.
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			t := hello.Conn.(*tunnelConn).tunnel
