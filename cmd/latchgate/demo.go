@@ -208,7 +208,7 @@ func (h *demoHouse) throughProxy(ctx context.Context, client demoClient, told *d
 		return fmt.Errorf("open a run: %w", err)
 	}
 	defer release()
-	e.agentEnv = slices.DeleteFunc(childEnviron(os.Environ(), run), func(v string) bool {
+	e.agentEnv = slices.DeleteFunc(childEnviron(os.Environ(), run, hostOf(run.Proxy)), func(v string) bool {
 		return strings.HasPrefix(strings.ToUpper(v), "NO_PROXY=")
 	})
 	e.agent = client.run(ctx, told.Upstream+"/v1/account", e.agentEnv)

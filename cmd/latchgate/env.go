@@ -56,7 +56,7 @@ Whoever has them has the run, until it expires or is revoked.`,
 			if run.Proxy == "" {
 				return errUnixProxy
 			}
-			return printEnv(a.out, format, variables(run), withheldNames(os.Environ(), run))
+			return printEnv(a.out, format, variables(run, hostOf(run.Proxy)), withheldNames(os.Environ(), run))
 		},
 	}
 	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "action that the client may use; repeat for more")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,8 +11,8 @@ import (
 )
 
 // variables is the one list of what `exec` and `env` set. Clients read
-// different ones, and some only one spelling of them.
-func variables(run *gate.OpenedRun) []variable {
+// different ones, and some only one spelling of them. javaProxy is host:port.
+func variables(run *gate.OpenedRun, javaProxy string) []variable {
 	t := run.Trust
 	vars := []variable{
 		{"HTTP_PROXY", run.Proxy}, {"http_proxy", run.Proxy}, // curl and wget read the lower case only
@@ -34,8 +35,10 @@ func variables(run *gate.OpenedRun) []variable {
 		{"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", t.Bundle},
 		{"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", t.Bundle},
 		{"NIX_SSL_CERT_FILE", t.Bundle},
-		{"WGETRC", t.Wgetrc}, // no variable tells wget about a CA
-		{"JAVA_TOOL_OPTIONS", javaOptions(run)},
+		{"PERL_LWP_SSL_CA_FILE", t.Bundle},
+		{"PHP_INI_SCAN_DIR", ":" + t.PHP}, // beside PHP's own, which the empty element stands for
+		{"WGETRC", t.Wgetrc},              // no variable tells wget about a CA
+		{"JAVA_TOOL_OPTIONS", javaOptions(javaProxy, t)},
 	}
 	names := make([]string, 0, len(run.Placeholders))
 	for name := range run.Placeholders {
@@ -53,16 +56,35 @@ type variable struct{ name, value string }
 const loopback = "localhost,127.0.0.1,::1"
 
 // javaOptions points a JVM at the proxy and the trust store. Basic is off for
-// CONNECT by default in a JVM; the empty list switches it on.
-func javaOptions(run *gate.OpenedRun) string {
-	u, err := url.Parse(run.Proxy)
+// CONNECT by default in a JVM; the empty list switches it on for programs with
+// an Authenticator.
+func javaOptions(proxy string, t gate.Trust) string {
+	host, port, err := net.SplitHostPort(proxy)
 	if err != nil {
 		return ""
+	}
+	store := t.Truststore
+	if strings.ContainsAny(store, " \t") {
+		store = `"` + store + `"`
 	}
 	return fmt.Sprintf("-Dhttp.proxyHost=%[1]s -Dhttp.proxyPort=%[2]s -Dhttps.proxyHost=%[1]s -Dhttps.proxyPort=%[2]s"+
 		" -Dhttp.nonProxyHosts=localhost|127.*|[::1] -Djdk.http.auth.tunneling.disabledSchemes="+
 		" -Djavax.net.ssl.trustStore=%[3]s -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=%[4]s",
-		u.Hostname(), u.Port(), run.Trust.Truststore, gate.TruststorePassword)
+		host, port, store, gate.TruststorePassword)
+}
+
+// nodeOptions loads the module that old versions of Node need.
+func nodeOptions(t gate.Trust) string {
+	return `--require "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(t.NodeProxy) + `"`
+}
+
+// hostOf is host:port of the proxy's URL.
+func hostOf(proxy string) string {
+	u, err := url.Parse(proxy)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // withheld reports whether a variable of our own environment must not reach a
@@ -73,14 +95,25 @@ func withheld(name, value string, run *gate.OpenedRun) bool {
 		strings.Contains(value, "AGE-SECRET-KEY-")
 }
 
-// childEnviron is the environment of a command behind the proxy.
-func childEnviron(environ []string, run *gate.OpenedRun) []string {
-	set := variables(run)
+// childEnviron is the environment of a command behind the proxy. What the user
+// has in the options of Java and Node is kept; ours come after it.
+func childEnviron(environ []string, run *gate.OpenedRun, javaProxy string) []string {
+	set := variables(run, javaProxy)
+	if run.Trust.NodeProxy != "" { // not in `env`: where the file is not mounted, no Node would start at all
+		set = append(set, variable{"NODE_OPTIONS", nodeOptions(run.Trust)})
+	}
 	var child []string
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !withheld(name, value, run) && !slices.ContainsFunc(set, func(v variable) bool { return v.name == name }) {
+		if withheld(name, value, run) {
+			continue
+		}
+		i := slices.IndexFunc(set, func(v variable) bool { return v.name == name })
+		switch {
+		case i < 0:
 			child = append(child, entry)
+		case (name == "JAVA_TOOL_OPTIONS" || name == "NODE_OPTIONS") && value != "":
+			set[i].value = value + " " + set[i].value
 		}
 	}
 	for _, v := range set {

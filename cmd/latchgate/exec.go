@@ -27,7 +27,7 @@ the command exits. The exit status is the command's.
 
 With --sandbox (Linux 6.7 and later) the command can't open the age key, the
 secrets file, the CA's key or the control socket, can't change the configuration,
-manifests and policy, can connect to the proxy's port alone, and can't trace or
+manifests and policy, can connect to the proxy alone, and can't trace or
 signal the proxy. In a folder that holds one of these files it can make and
 remove nothing: keep latchgate's files out of the folder that it works in.
 
@@ -75,12 +75,21 @@ func (a *app) exec(c *cobra.Command, actions, args []string, boxed bool) (err er
 	if run.Proxy == "" {
 		return errUnixProxy
 	}
+	javaProxy := hostOf(run.Proxy)
+	door, err := openLocalDoor(run.Proxy)
+	if err != nil {
+		return fmt.Errorf("listen for clients that send no proxy credentials: %w", err)
+	}
+	if door != nil {
+		defer door.close()
+		javaProxy = door.ln.Addr().String()
+	}
 	child := exec.Command(program, args[1:]...)
 	child.Args[0] = args[0]
 	child.Stdin, child.Stdout, child.Stderr = a.in, a.out, a.err
-	child.Env = childEnviron(os.Environ(), run)
+	child.Env = childEnviron(os.Environ(), run, javaProxy)
 	if boxed {
-		if err := a.sandboxed(child, cfg, run); err != nil {
+		if err := a.sandboxed(child, cfg, run, javaProxy); err != nil {
 			return err
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,17 +41,17 @@ func (a *app) checkSandbox() error {
 	return nil
 }
 
-// sandboxed puts the sandbox before the command.
-func (a *app) sandboxed(child *exec.Cmd, cfg *configs.Config, run *gate.OpenedRun) error {
-	proxy, err := url.Parse(run.Proxy)
-	if err != nil {
-		return err
+// sandboxed puts the sandbox before the command. javaProxy is host:port.
+func (a *app) sandboxed(child *exec.Cmd, cfg *configs.Config, run *gate.OpenedRun, javaProxy string) error {
+	var ports []uint16
+	for _, addr := range []string{hostOf(run.Proxy), javaProxy} {
+		port, err := strconv.ParseUint(addr[strings.LastIndexByte(addr, ':')+1:], 10, 16)
+		if err != nil {
+			return fmt.Errorf("the proxy's port: %w", err)
+		}
+		ports = append(ports, uint16(port))
 	}
-	port, err := strconv.ParseUint(proxy.Port(), 10, 16)
-	if err != nil {
-		return fmt.Errorf("the proxy's port: %w", err)
-	}
-	spec, err := sandbox.Plan(sandboxPaths(cfg, run.Trust), uint16(port))
+	spec, err := sandbox.Plan(sandboxPaths(cfg, run.Trust), ports...)
 	if err != nil {
 		return fmt.Errorf("plan the sandbox: %w", err)
 	}
@@ -86,7 +86,7 @@ func sandboxPaths(cfg *configs.Config, t gate.Trust) sandbox.Paths {
 	p := sandbox.Paths{
 		Hidden: []string{cfg.CA.Dir, cfg.Secrets.SopsSecretsFile},
 		// Of what holds secrets, what clients need.
-		Readable: []string{t.Root, t.Bundle, t.Wgetrc, t.Truststore},
+		Readable: []string{t.Root, t.Bundle, t.Wgetrc, t.Truststore, t.PHP, t.NodeProxy},
 		ReadOnly: slices.Concat([]string{cfg.File()}, cfg.Manifests.Dirs, cfg.Policy.Dirs),
 	}
 	for _, f := range []string{cfg.Secrets.SopsKeyFile, cfg.Audit.File, cfg.Gate.Socket} {

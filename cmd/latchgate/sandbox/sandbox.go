@@ -1,6 +1,6 @@
 // Package sandbox keeps a command away from what holds the credentials: the age
 // key, the secrets file, the CA's key and the control socket are out of its
-// reach, the only TCP port that it can connect to is the proxy's, and it can
+// reach, the only TCP ports that it can connect to are the proxy's, and it can
 // neither trace nor signal the proxy.
 //
 // The kernel does it: Landlock for files, TCP, tracing and signals, and a
@@ -31,7 +31,7 @@ type Paths struct {
 
 // Spec is a sandbox, ready to be entered by another process.
 type Spec struct {
-	Port     uint16   // the only TCP port that can be connected to
+	Ports    []uint16 // the only TCP ports that can be connected to
 	Writable []string // files and folders with all that is in them
 	ReadOnly []string
 	// Fixed are folders in which the command can make, rename and remove
@@ -43,8 +43,8 @@ type Spec struct {
 // Plan lists what the command may reach: every entry of every folder on the way
 // to a path of p, but for those paths. Landlock can only allow, and allows with
 // a folder all that is in it.
-func Plan(p Paths, port uint16) (*Spec, error) {
-	s := &Spec{Port: port}
+func Plan(p Paths, ports ...uint16) (*Spec, error) {
+	s := &Spec{Ports: ports}
 	hidden, err := resolve(p.Hidden)
 	if err != nil {
 		return nil, err

@@ -59,7 +59,10 @@ func (s *Spec) Enter(program string, argv, environ []string) error {
 
 func (s *Spec) restrictPaths() error {
 	const listing = landlock.AccessFSSet(ll.AccessFSReadDir)
-	rules := []landlock.Rule{landlock.PathAccess(listing, s.Fixed...), landlock.ConnectTCP(s.Port)}
+	rules := []landlock.Rule{landlock.PathAccess(listing, s.Fixed...)}
+	for _, port := range s.Ports {
+		rules = append(rules, landlock.ConnectTCP(port))
+	}
 	add := func(paths []string, dirs, files func(...string) landlock.FSRule) {
 		for _, p := range paths {
 			switch st, err := os.Stat(p); {
