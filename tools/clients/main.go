@@ -1,0 +1,90 @@
+// Command goclient is a Go program that calls an API, for the end-to-end tests:
+//
+//	goclient get URL       with net/http
+//	goclient grpc HOST     with grpc-go: unary /echo.Echo/Say and a stream, /echo.Echo/Chat
+//
+// It prints all that came back. Nothing here speaks of a proxy, a certificate
+// or a credential: what makes it work is the environment.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 3 {
+		log.Fatal("usage: goclient get URL | goclient grpc HOST")
+	}
+	call := map[string]func(string) error{"get": get, "grpc": say}[os.Args[1]]
+	if call == nil {
+		log.Fatalf("unknown client %q", os.Args[1])
+	}
+	if err := call(os.Args[2]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func get(url string) error {
+	answer, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", answer.Status, body)
+	}
+	fmt.Println(answer.Header, string(body))
+	return nil
+}
+
+// say makes one unary call, and exchanges three messages over a stream.
+func say(host string) error {
+	conn, err := grpc.NewClient(host, grpc.WithTransportCredentials(credentials.NewTLS(nil)))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx := context.Background()
+	var head, trailer metadata.MD
+	answer := new(wrapperspb.StringValue)
+	if err := conn.Invoke(ctx, "/echo.Echo/Say", wrapperspb.String("hello"), answer, grpc.Header(&head), grpc.Trailer(&trailer)); err != nil {
+		return err
+	}
+	fmt.Println(head, answer.GetValue(), trailer)
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/echo.Echo/Chat")
+	if err != nil {
+		return err
+	}
+	for i := range 3 {
+		if err := stream.SendMsg(wrapperspb.String(fmt.Sprint("message ", i))); err != nil {
+			return err
+		}
+		if err := stream.RecvMsg(answer); err != nil {
+			return err
+		}
+		fmt.Println(answer.GetValue())
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	if err := stream.RecvMsg(answer); err != io.EOF {
+		return fmt.Errorf("the stream ended with %v", err)
+	}
+	fmt.Println(stream.Trailer())
+	return nil
+}
