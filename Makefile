@@ -18,11 +18,11 @@ build: ## build bin/latchgate
 install: ## install latchgate into GOBIN
 	CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' ./cmd/latchgate
 
-test: tools programs check unit ## install what the tests need, lint, and run all tests
+test: programs tools check unit ## install what the tests need, lint, and run all tests
 
 # Each tool is a module of its own under tools/, so that none of their
 # dependencies are ours; the stamp makes a second run free.
-tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp
+tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp $(BIN)/.goclient-stamp $(BIN)/.npm-stamp
 
 $(BIN)/.sops-stamp: tools/sops/go.mod tools/sops/go.sum
 	@echo "building sops (a few minutes, once)"
@@ -36,6 +36,16 @@ $(BIN)/.lint-stamp: tools/lint/go.mod tools/lint/go.sum
 $(BIN)/.age-stamp: go.mod
 	GOBIN=$(BIN) go install filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
 	@touch $@
+
+$(BIN)/.goclient-stamp: tools/clients/go.mod tools/clients/go.sum tools/clients/main.go
+	cd tools/clients && go build -o $(BIN)/goclient .
+	@touch $@
+
+# Libraries of Node, and Node itself in two versions, Deno and Bun.
+$(BIN)/.npm-stamp: tools/clients/package.json tools/clients/package-lock.json
+	@mkdir -p .tools/clients && cp tools/clients/package.json tools/clients/package-lock.json .tools/clients/
+	@if command -v npm >/dev/null; then cd .tools/clients && npm ci --no-audit --no-fund --ignore-scripts && touch $@; \
+	  else echo "npm is missing: the tests that need its packages will skip"; fi
 
 programs: ## install curl, git, python3, node, ... where they are missing
 	@tools/programs

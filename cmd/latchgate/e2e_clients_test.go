@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,23 +13,6 @@ import (
 
 	"github.com/latchgate/latchgate/internal/testenv"
 )
-
-// client is a real program that makes one request, GET /NAME on the API, and
-// tells on standard error what it sent.
-type client struct {
-	name    string
-	program string
-	command func(url string) []string
-}
-
-var clients = []client{
-	{"curl", "curl", func(u string) []string { return []string{"curl", "-sS", "-v", "-D-", u} }},
-	{"curl-http1", "curl", func(u string) []string { return []string{"curl", "-sS", "-v", "-D-", "--http1.1", u} }},
-	{"wget", "wget", func(u string) []string { return []string{"wget", "-d", "-S", "-O-", u} }},
-	{"urllib", "python3", func(u string) []string { return []string{"python3", "testdata/clients/urllib_get.py", u} }},
-	{"requests", "python3", func(u string) []string { return []string{"python3", "testdata/clients/requests_get.py", u} }},
-	{"node", "node", func(u string) []string { return []string{"node", "testdata/clients/node_get.js", u} }},
-}
 
 // modes are the two ways in which exec serves: by itself, and by the daemon.
 var modes = []struct {
@@ -51,147 +35,122 @@ func (h *home) serving(daemon bool) func() {
 	return func() { d.wait("run opened") }
 }
 
-// ownCredential finds an Authorization that the client itself sent; the
-// Proxy-Authorization of its CONNECT, and what the origin echoes, are others.
-var ownCredential = regexp.MustCompile(`(?i)(^|[^-\w])authorization: `)
+// clientsHome is a home with the actions that the clients use.
+func clientsHome(t *testing.T) *home {
+	h := newHome(t)
+	h.setSecrets(map[string]string{"GITHUB_TOKEN": gitSecret})
+	// Intercepted, and without a secret: what arrives there is what the client sent.
+	h.write("manifests/other.yaml", "action_id: other\negress: {profile: proxy_allowlist, allowed_domains: [other.example.com], allowed_methods: [GET, POST]}\n")
+	return h
+}
 
+// withDaemon are the clients that run in that mode too, where no more differs
+// than the proxy's address: one of each way to find it.
+var withDaemon = []string{"curl", "wget", "go-grpc", "python-requests", "node20-fetch", "node24-https", "java"}
+
+// Each client runs without any flag, once with all that exec sets, and once
+// with no more than the variables of its row: that is what the table claims.
 func TestRealClientsArriveAuthenticatedAndNeverSeeTheSecret(t *testing.T) {
 	t.Parallel()
-	need(t, "curl", "wget", "python3", "node")
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHome(t)
+			h := clientsHome(t)
 			served := h.serving(mode.daemon)
-			for _, c := range clients {
-				t.Run(c.name, func(t *testing.T) {
-					h := h.in(t)
-					if c.name == "requests" && exec.Command("python3", "-c", "import requests").Run() != nil {
-						t.Skip("the Python module requests is not here; urllib stands for Python")
+			var rows clientTable
+			t.Run("clients", func(t *testing.T) { // ends when those that are parallel have
+				for i := range clients {
+					c := &clients[i]
+					if mode.daemon && !slices.Contains(withDaemon, c.id) {
+						continue
 					}
-					o := h.run(append([]string{"exec", "--action", "api", "--"}, absolute(t, c.command("https://"+apiHost+"/"+c.name))...)...)
-					if o.status != 0 {
-						t.Fatalf("status %d\n%s%s", o.status, o.stdout, o.stderr)
-					}
-					if !strings.Contains(o.stderr, "/"+c.name) {
-						t.Fatalf("the client did not tell what it sent:\n%s", o.stderr)
-					}
-					if ownCredential.MatchString(o.stderr) {
-						t.Errorf("the client sent a credential:\n%s", o.stderr)
-					}
-					h.authenticatedOnce(apiHost, "/"+c.name)
-					if n := strings.Count(o.stdout, "***REDACTED***"); n < 2 {
-						t.Errorf("the echoed secret came back as ***REDACTED*** %d times, in body and base64 at least it should:\n%s", n, o.stdout)
-					}
-					noSecret(t, "what the client printed", o.stdout+o.stderr)
-				})
-			}
+					t.Run(c.id, func(t *testing.T) {
+						t.Parallel()
+						h := h.in(t)
+						program := c.find(t)
+						h.arrives(c, program)
+						if !mode.daemon {
+							h.needsNoMore(c, program)
+							rows.add(c, versionOf(t, program, c.version))
+						}
+					})
+				}
+			})
 			served()
 			h.onlyChainCredentials()
 			h.noSecretOnDisk()
+			if !mode.daemon {
+				rows.compare(t)
+			}
 		})
 	}
 }
 
-func TestGitClonesAndPushesWithBasic(t *testing.T) {
-	t.Parallel()
-	need(t, "git")
-	for _, mode := range modes {
-		t.Run(mode.name, func(t *testing.T) {
-			t.Parallel()
-			h := newHome(t)
-			repo := h.serveRepository()
-			served := h.serving(mode.daemon)
-			o := h.runWith(`set -e
-git clone https://git.example.com/team/private.git work
-cd work
-test "$(cat hello.txt)" = hello
-head -c 3000000 /dev/urandom > large.bin
-git add large.bin
-git commit -m "From the agent"
-git push origin HEAD:main
-`, []string{"GIT_TRACE_CURL=1", "GIT_TRACE_REDACT=0", "GIT_TRACE_CURL_NO_DATA=1"}, "exec", "--action", "git", "--", "sh")
-			if o.status != 0 {
-				t.Fatalf("status %d\n%s%s", o.status, o.stdout, o.stderr)
-			}
-			if got := h.git("-C", repo, "log", "-1", "--format=%s", "main"); got != "From the agent" {
-				t.Errorf("the repository's last commit is %q", got)
-			}
-			if !strings.Contains(o.stderr, "/team/private.git/git-receive-pack") {
-				t.Fatalf("git did not tell what it sent:\n%s", o.stderr)
-			}
-			if ownCredential.MatchString(o.stderr) {
-				t.Error("git sent a credential of its own")
-			}
-			for _, path := range []string{"/team/private.git/info/refs", "/team/private.git/git-upload-pack", "/team/private.git/git-receive-pack"} {
-				h.authenticated(gitHost, path)
-			}
-			noSecret(t, "what git printed", o.stdout+o.stderr)
-			served()
-			h.onlyChainCredentials()
-			h.noSecretOnDisk()
-		})
-	}
-}
-
-// serveRepository makes a private bare repository with one commit, outside the
-// home, and lets the origin serve it as /team/private.git.
-func (h *home) serveRepository() string {
+// arrives runs the client, and looks at what arrived and what it got back.
+func (h *home) arrives(c *client, program string) {
 	h.t.Helper()
-	root := h.t.TempDir()
-	repo := filepath.Join(root, "team", "private.git")
-	h.git("init", "-q", "--bare", "-b", "main", repo)
-	seed := filepath.Join(root, "seed")
-	h.git("init", "-q", "-b", "main", seed)
-	if err := os.WriteFile(filepath.Join(seed, "hello.txt"), []byte("hello\n"), 0o600); err != nil {
-		h.t.Fatal(err)
+	host := cmp.Or(c.host, apiHost)
+	o := h.runWith("", c.given, slices.Concat([]string{"exec", "--action", cmp.Or(c.action, "api"), "--", program}, absolute(h.t, c.command("https://"+host+"/"+c.id)))...)
+	if o.status != 0 {
+		h.t.Fatalf("status %d\n%s%s", o.status, o.stdout, o.stderr)
 	}
-	h.git("-C", seed, "add", "hello.txt")
-	h.git("-C", seed, "commit", "-q", "-m", "First")
-	h.git("-C", seed, "push", "-q", repo, "main")
-	backend := filepath.Join(h.git("--exec-path"), "git-http-backend")
-	if _, err := os.Stat(backend); err != nil {
-		h.t.Fatalf("component missing: git http-backend: %v", err)
+	if got := h.authenticated(host, "/"+c.id); len(got) != 1 && !c.several {
+		h.t.Errorf("%d requests arrived", len(got))
 	}
-	h.origin.serveGit(backend, root, []string{"HOME=" + root, "PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1"})
-	return repo
+	if !c.silent && !strings.Contains(o.stdout, "***REDACTED***") {
+		h.t.Errorf("the echo of the secret is not redacted:\n%s", o.stdout)
+	}
+	noSecret(h.t, "what the client printed", o.stdout+o.stderr)
 }
 
-// gitIdentity keeps git away from the configuration of whoever runs the tests.
-var gitIdentity = []string{"GIT_AUTHOR_NAME=Agent", "GIT_AUTHOR_EMAIL=agent@example.com", "GIT_COMMITTER_NAME=Agent",
-	"GIT_COMMITTER_EMAIL=agent@example.com", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0"}
-
-// git runs git on the origin's side, and makes sure that the agent's git has a
-// name to commit under.
-func (h *home) git(args ...string) string {
+// needsNoMore runs the client with the variables of its row alone, against a
+// host that has no secret: what arrives there has no credential.
+func (h *home) needsNoMore(c *client, program string) {
 	h.t.Helper()
-	for _, v := range gitIdentity {
-		if !slices.Contains(h.environ, v) {
-			h.environ = append(h.environ, v)
-		}
+	host, action := otherHost, "other"
+	names := slices.Concat(c.proxy, c.trust)
+	if c.keyed { // and would send its placeholder there
+		host, action, names = c.host, c.action, append(names, "GITHUB_TOKEN")
 	}
-	c := exec.Command(testenv.Program(h.t, "git"), args...)
-	c.Env = h.environ
-	out, err := c.CombinedOutput()
-	if err != nil {
-		h.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	id := c.id
+	if !c.keyed {
+		id += "-alone"
 	}
-	return strings.TrimSpace(string(out))
+	script := `env -i PATH="$PATH" HOME="$HOME" TMPDIR="$TMPDIR" `
+	for _, v := range c.given {
+		script += "'" + v + "' "
+	}
+	for _, name := range names {
+		script += name + `="$` + name + `" `
+	}
+	args := slices.Concat([]string{"exec", "--action", action, "--", "sh", "-c", script + `"$@"`, "sh", program}, absolute(h.t, c.command("https://"+host+"/"+id)))
+	if o := h.run(args...); o.status != 0 {
+		h.t.Fatalf("with %v alone: status %d\n%s%s", names, o.status, o.stdout, o.stderr)
+	}
+	h.authenticated(host, "/"+id)
 }
 
-// authenticated checks that requests arrived at the path, and that each had
-// exactly one Authorization, the right one. The origin refuses any other; this
-// is the record's word for it.
+// authenticated checks that requests arrived at the path or below it, and that
+// each had exactly one Authorization, the right one, or none where the host
+// wants none. The origin refuses any other; this is the record's word for it.
 func (h *home) authenticated(host, path string) []arrival {
 	h.t.Helper()
-	got := h.origin.at(host, path)
+	var got []arrival
+	for _, a := range h.origin.at(host, "") {
+		if a.Path != path && !strings.HasPrefix(a.Path, path+"/") {
+			continue
+		}
+		got = append(got, a)
+		var want []string
+		if one := h.origin.wants(host); one != "" {
+			want = []string{one}
+		}
+		if values := a.Header["Authorization"]; !slices.Equal(values, want) {
+			h.t.Errorf("%s %s%s arrived with %d Authorization fields, or a wrong one; want %d", a.Method, host, a.Path, len(values), len(want))
+		}
+	}
 	if len(got) == 0 {
 		h.t.Fatalf("nothing arrived at %s%s", host, path)
-	}
-	for _, a := range got {
-		if values := a.Header["Authorization"]; !slices.Equal(values, []string{h.origin.wants(host)}) {
-			h.t.Errorf("%s %s%s arrived with %d Authorization fields, or a wrong one", a.Method, host, path, len(values))
-		}
 	}
 	return got
 }
@@ -204,6 +163,54 @@ func (h *home) authenticatedOnce(host, path string) http.Header {
 		h.t.Fatalf("%d requests arrived at %s%s", len(got), host, path)
 	}
 	return got[0].Header
+}
+
+// toolsDir is where `make tools` puts programs; those of npm are below it.
+const (
+	toolsDir    = "../../.tools"
+	nodeModules = toolsDir + "/clients/node_modules"
+)
+
+// packaged are the programs that come as npm packages.
+var packaged = map[string]string{
+	"node20": nodeModules + "/node20/bin/node", "node24": nodeModules + "/node24/bin/node",
+	"deno": nodeModules + "/@deno/linux-x64-glibc/deno", "bun": nodeModules + "/@oven/bun-linux-x64/bin/bun",
+}
+
+// find is the path of the client's program, with the library that it needs.
+func (c *client) find(t *testing.T) string {
+	t.Helper()
+	places := []string{c.program, toolsDir + "/bin/" + c.program}
+	if p, ok := packaged[c.program]; ok {
+		places = []string{p}
+	}
+	if c.program == "python3" { // the system's has the system's libraries
+		places = append(places, "/usr/bin/python3")
+	}
+	for _, p := range places {
+		p, err := exec.LookPath(p)
+		if err != nil || c.has != nil && exec.Command(p, c.has...).Run() != nil {
+			continue
+		}
+		if p, err = filepath.Abs(p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	testenv.Missing(t, c.name)
+	return ""
+}
+
+var aVersion = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
+
+// versionOf is the first number in what the program tells about itself.
+func versionOf(t *testing.T, program string, args []string) string {
+	t.Helper()
+	out, err := exec.Command(program, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %v: %v", program, args, err)
+	}
+	return aVersion.FindString(string(out))
 }
 
 // absolute makes the paths into testdata good for another working directory.

@@ -31,6 +31,7 @@ const (
 	apiHost   = "api.example.com"   // wants a bearer token
 	gitHost   = "git.example.com"   // git http-backend; wants Basic x-access-token
 	otherHost = "other.example.com" // wants nothing
+	ghHost    = "api.github.com"    // wants git's token as a bearer token
 )
 
 // gitUser is the user name that git hosts want beside a token.
@@ -63,7 +64,7 @@ type arrival struct {
 func newOrigin(t *testing.T, apiToken, gitToken string) *origin {
 	t.Helper()
 	o := &origin{apiToken: apiToken, gitToken: gitToken, entered: make(chan string, 8), release: make(chan struct{})}
-	cert := o.issue(t, apiHost, gitHost, otherHost)
+	cert := o.issue(t, apiHost, gitHost, otherHost, ghHost)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +132,8 @@ func (o *origin) wants(host string) string {
 	switch host {
 	case apiHost:
 		return "Bearer " + o.apiToken
+	case ghHost:
+		return "Bearer " + o.gitToken
 	case gitHost:
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte(gitUser+":"+o.gitToken))
 	}
@@ -153,6 +156,9 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Host == gitHost {
 		o.git.ServeHTTP(w, r)
+		return
+	}
+	if answerClient(w, r) {
 		return
 	}
 	switch r.URL.Path {

@@ -18,12 +18,18 @@ import (
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
+	if err != nil {
+		Missing(t, name)
 	}
+	return path
+}
+
+// Missing says that what the test needs is not here, and skips the test (fails
+// it in strict mode).
+func Missing(t testing.TB, name string) {
+	t.Helper()
 	if os.Getenv("LATCHGATE_TEST_STRICT") == "1" {
 		t.Fatalf("component missing: %s (run `make tools`)", name)
 	}
 	t.Skipf("component missing: %s (run `make tools`)", name)
-	return ""
 }

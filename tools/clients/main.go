@@ -1,7 +1,8 @@
 // Command goclient is a Go program that calls an API, for the end-to-end tests:
 //
 //	goclient get URL       with net/http
-//	goclient grpc HOST     with grpc-go: unary /echo.Echo/Say and a stream, /echo.Echo/Chat
+//	goclient grpc URL      with grpc-go: the URL's path is the service, with a unary Say and a stream Chat
+//	goclient version go    of Go, and of grpc
 //
 // It prints all that came back. Nothing here speaks of a proxy, a certificate
 // or a credential: what makes it work is the environment.
@@ -14,6 +15,8 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -24,9 +27,9 @@ import (
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 3 {
-		log.Fatal("usage: goclient get URL | goclient grpc HOST")
+		log.Fatal("usage: goclient get|grpc URL, goclient version go|grpc")
 	}
-	call := map[string]func(string) error{"get": get, "grpc": say}[os.Args[1]]
+	call := map[string]func(string) error{"get": get, "grpc": say, "version": version}[os.Args[1]]
 	if call == nil {
 		log.Fatalf("unknown client %q", os.Args[1])
 	}
@@ -53,7 +56,8 @@ func get(url string) error {
 }
 
 // say makes one unary call, and exchanges three messages over a stream.
-func say(host string) error {
+func say(url string) error {
+	host, service, _ := strings.Cut(strings.TrimPrefix(url, "https://"), "/")
 	conn, err := grpc.NewClient(host, grpc.WithTransportCredentials(credentials.NewTLS(nil)))
 	if err != nil {
 		return err
@@ -62,11 +66,11 @@ func say(host string) error {
 	ctx := context.Background()
 	var head, trailer metadata.MD
 	answer := new(wrapperspb.StringValue)
-	if err := conn.Invoke(ctx, "/echo.Echo/Say", wrapperspb.String("hello"), answer, grpc.Header(&head), grpc.Trailer(&trailer)); err != nil {
+	if err := conn.Invoke(ctx, "/"+service+"/Say", wrapperspb.String("hello"), answer, grpc.Header(&head), grpc.Trailer(&trailer)); err != nil {
 		return err
 	}
-	fmt.Println(head, answer.GetValue(), trailer)
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/echo.Echo/Chat")
+	fmt.Println(shown(head), answer.GetValue(), shown(trailer))
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/"+service+"/Chat")
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,18 @@ func say(host string) error {
 	if err := stream.RecvMsg(answer); err != io.EOF {
 		return fmt.Errorf("the stream ended with %v", err)
 	}
-	fmt.Println(stream.Trailer())
+	fmt.Println(shown(stream.Trailer()))
+	return nil
+}
+
+// shown is metadata that prints: grpc-go hides the values of its own type.
+func shown(md metadata.MD) map[string][]string { return md }
+
+func version(of string) error {
+	if of == "grpc" {
+		fmt.Println(grpc.Version)
+	} else {
+		fmt.Println(runtime.Version())
+	}
 	return nil
 }
