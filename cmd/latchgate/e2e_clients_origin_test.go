@@ -8,15 +8,21 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"golang.org/x/net/websocket"
 )
 
 // answerClient answers what clients ask for that want more than an echo:
-// package registries, below any path, and gRPC, whose service has any name.
-// What they print of the answer echoes the credential.
+// package registries, below any path, gRPC, whose service has any name, and
+// WebSocket. What they print of the answer echoes the credential.
 func answerClient(w http.ResponseWriter, r *http.Request) bool {
 	echo := r.Header.Get("Authorization")
 	if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 		answerGRPC(w, r, echo)
+		return true
+	}
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		websocket.Server{Handler: func(c *websocket.Conn) { answerWebSocket(c, echo) }}.ServeHTTP(w, r)
 		return true
 	}
 	base := "https://" + r.Host + path.Dir(r.URL.Path)
@@ -39,6 +45,16 @@ func answerClient(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
 	return true
+}
+
+// answerWebSocket says the credential, and then what it hears.
+func answerWebSocket(c *websocket.Conn, echo string) {
+	for message := echo; websocket.Message.Send(c, "heard: "+message) == nil; {
+		if websocket.Message.Receive(c, &message) != nil {
+			break
+		}
+	}
+	_ = c.Close()
 }
 
 // answerGRPC sends back each message as it comes, and the credential in the

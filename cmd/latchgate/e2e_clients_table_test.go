@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // client is a real program that gets a URL and prints the answer, or that
@@ -72,6 +73,8 @@ var pythonClients = []client{
 	python("httpx", "Python httpx", upper, openssl),
 	python("aiohttp", "Python aiohttp, trust_env=True", upper, openssl),
 	python("grpc", "Python grpcio", lower, pythonTLS),
+	python("websocket", "Python websocket-client", lower, openssl),
+	python("aiohttp_websocket", "Python aiohttp, WebSocket", upper, openssl),
 	{id: "pip", name: "pip, an index of one's own", program: "python3", has: []string{"-m", "pip", "--version"}, version: []string{"-m", "pip", "--version"},
 		command: func(url string) []string {
 			return []string{"-m", "pip", "index", "versions", "--no-cache-dir", "--index-url", url + "/", "thing-simple"}
@@ -80,10 +83,10 @@ var pythonClients = []client{
 }
 
 func python(library, name string, proxy, trust []string) client {
-	module := map[string]string{"urllib": "sys"}[library]
-	tell := "import sys; print(sys.version)"
-	if module == "" {
-		module, tell = library, "import "+library+"; print("+library+".__version__)"
+	module, _, _ := strings.Cut(library, "_")
+	tell := "import " + module + "; print(" + module + ".__version__)"
+	if module == "urllib" {
+		tell = "import sys; print(sys.version)"
 	}
 	return client{id: "python-" + library, name: name, program: "python3", has: []string{"-c", "import " + module}, version: []string{"-c", tell},
 		command: with("testdata/clients/get.py", library), proxy: proxy, trust: trust}
@@ -94,13 +97,19 @@ var nodeClients = []client{
 	node("node20", "https", "Node 20 https", oldNode, nodeTrust),
 	node("node20", "undici", "Node 20, undici", oldNode, nodeTrust),
 	node("node20", "axios", "Node 20, axios", upper, nodeTrust), // reads the variables itself
+	node("node20", "undici-WebSocket", "Node 20, undici, WebSocket", oldNode, nodeTrust),
+	node("node20", "ws", "Node 20, ws with https-proxy-agent", upper, nodeTrust),
 	node("node24", "fetch", "Node 24 fetch", newNode, nodeTrust),
 	node("node24", "https", "Node 24 https", newNode, nodeTrust),
 	node("node24", "undici", "Node 24, undici", newNode, nodeTrust),
 	node("node24", "axios", "Node 24, axios", upper, nodeTrust),
+	node("node24", "WebSocket", "Node 24 WebSocket", newNode, nodeTrust),
+	node("node24", "ws", "Node 24, ws with https-proxy-agent", upper, nodeTrust),
 	node("deno", "fetch", "Deno fetch", upper, []string{"DENO_CERT"}),
+	node("deno", "WebSocket", "Deno WebSocket", upper, []string{"DENO_CERT"}),
 	node("bun", "fetch", "Bun fetch", upper, nodeTrust),
 	node("bun", "https", "Bun https", newNode, nodeTrust),
+	node("bun", "bun-WebSocket", "Bun WebSocket, its proxy option", upper, nodeTrust),
 	{id: "npm", name: "npm, a registry of one's own", program: "npm", version: tells, given: []string{"npm_config_cache=npm", "npm_config_update_notifier=false"},
 		command: func(url string) []string { return []string{"view", "thing-npm", "--registry", url + "/"} },
 		proxy:   upper, trust: []string{"npm_config_cafile"}},

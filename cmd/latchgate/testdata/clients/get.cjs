@@ -4,6 +4,18 @@
 'use strict';
 const [name, url] = process.argv.slice(2);
 
+// exchange says hello on a WebSocket, and gives what came until that came back.
+const exchange = (socket) => new Promise((resolve, reject) => {
+  const heard = [];
+  socket.addEventListener('open', () => socket.send('hello'));
+  socket.addEventListener('error', (event) => reject(event.error || new Error(event.message || 'the WebSocket failed')));
+  socket.addEventListener('close', (event) => resolve([heard.length === 2 ? 200 : event.code, {}, heard.join('\n')]));
+  socket.addEventListener('message', (event) => {
+    heard.push(event.data);
+    if (heard.length === 2) socket.close();
+  });
+});
+
 const clients = {
   async fetch() {
     const answer = await fetch(url);
@@ -22,6 +34,13 @@ const clients = {
   async undici() {
     const answer = await require('undici').request(url);
     return [answer.statusCode, answer.headers, await answer.body.text()];
+  },
+  WebSocket: () => exchange(new WebSocket(url.replace('https:', 'wss:'))),
+  'undici-WebSocket': () => exchange(new (require('undici').WebSocket)(url.replace('https:', 'wss:'))),
+  'bun-WebSocket': () => exchange(new WebSocket(url.replace('https:', 'wss:'), { proxy: process.env.HTTPS_PROXY })),
+  ws() { // knows no proxy but that of the agent it is given
+    const { HttpsProxyAgent } = require('https-proxy-agent');
+    return exchange(new (require('ws'))(url.replace('https:', 'wss:'), { agent: new HttpsProxyAgent(process.env.HTTPS_PROXY) }));
   },
 };
 

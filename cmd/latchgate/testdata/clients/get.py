@@ -45,6 +45,24 @@ def grpc(url):
         return [*call.initial_metadata(), *call.trailing_metadata()], answer.decode()
 
 
-library, url = sys.argv[1:]
-head, body = {"urllib": urllib, "requests": requests, "httpx": httpx, "aiohttp": aiohttp, "grpc": grpc}[library](url)
-print(head, body)
+def websocket(url):
+    import websocket as library
+    connection = library.create_connection(url.replace("https:", "wss:"), timeout=20)
+    connection.send("hello")
+    heard = [connection.recv(), connection.recv()]
+    connection.close()
+    return {}, heard
+
+
+def aiohttp_websocket(url):
+    import aiohttp as library
+
+    async def exchange():
+        async with library.ClientSession(trust_env=True) as session:
+            async with session.ws_connect(url) as connection:
+                await connection.send_str("hello")
+                return {}, [await connection.receive_str(), await connection.receive_str()]
+    return asyncio.run(exchange())
+
+
+print(*globals()[sys.argv[1]](sys.argv[2]))
