@@ -57,6 +57,61 @@ git push origin HEAD:main
 	}
 }
 
+const gitPlaceholderManifest = `action_id: git
+description: A git host, for agents that put the token into the URL or a header themselves.
+egress: {profile: proxy_allowlist, allowed_domains: [git.example.com]}
+secrets:
+  - name: GIT_TOKEN
+    required: true
+    inject: [{as: placeholder, in: [header]}]
+`
+
+// The token in a URL's user part reaches the wire inside base64, and so does
+// the one in the header that CI systems write.
+func TestGitAuthenticatesWithThePlaceholderInsideBasic(t *testing.T) {
+	t.Parallel()
+	need(t, "git")
+	for way, clone := range map[string]string{
+		"in the URL":           `git clone "https://x-access-token:$GIT_TOKEN@git.example.com/team/private.git" work`,
+		"in a header":          `git clone -c http.extraHeader="Authorization: Basic $(printf %s "x-access-token:$GIT_TOKEN" | base64 -w0)" https://git.example.com/team/private.git work`,
+		"in a credential file": `printf 'https://x-access-token:%s@git.example.com\n' "$GIT_TOKEN" > "$HOME/.git-credentials"; git config --global credential.helper store; git clone https://git.example.com/team/private.git work`,
+	} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			h := newHome(t)
+			h.write("manifests/git.yaml", gitPlaceholderManifest)
+			repo := h.serveRepository()
+			o := h.runWith("set -e\n"+clone+`
+cd work
+test "$(cat hello.txt)" = hello
+git commit --allow-empty -m "From the agent"
+git push origin HEAD:main
+`, nil, "exec", "--action", "git", "--", "sh")
+			if o.status != 0 {
+				t.Fatalf("status %d\n%s%s", o.status, o.stdout, o.stderr)
+			}
+			if got := h.git("-C", repo, "log", "-1", "--format=%s", "main"); got != "From the agent" {
+				t.Errorf("the repository's last commit is %q", got)
+			}
+			authenticated := 0
+			for _, a := range h.origin.at(gitHost, "") {
+				switch values := a.Header["Authorization"]; {
+				case len(values) == 0: // git asks without first, where the URL has credentials
+				case slices.Equal(values, []string{h.origin.wants(gitHost)}):
+					authenticated++
+				default:
+					t.Errorf("%s %s arrived with %d Authorization fields, or a wrong one", a.Method, a.Path, len(values))
+				}
+			}
+			if authenticated < 4 { // the refs and a pack, each way
+				t.Errorf("%d requests arrived authenticated", authenticated)
+			}
+			noSecret(t, "what git printed", o.stdout+o.stderr)
+			h.noSecretOnDisk() // what git wrote down is the placeholder
+		})
+	}
+}
+
 // serveRepository makes a private bare repository with one commit, outside the
 // home, and lets the origin serve it as /team/private.git.
 func (h *home) serveRepository() string {
