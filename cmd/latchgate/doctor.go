@@ -59,6 +59,7 @@ var doctorGroups = []struct {
 	{"key", (*doctor).lookAtKey},
 	{"ca", (*doctor).lookAtCA},
 	{"daemon", (*doctor).lookAtDaemon},
+	{"clients", (*doctor).lookAtClients},
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -67,7 +68,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the installation and say what to do",
 		Long: `Check the installation: configuration, actions, policy, secrets, keys, certificate
-authority and daemon. Every line that is not ok says what to do. Nothing is
+authority, daemon, and the runtimes on PATH. Every line that is not ok says what to do. Nothing is
 changed, and no value is shown or measured.
 
 The exit status is 0 when all is well, 1 with errors, 2 with warnings only.`,

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -52,5 +53,22 @@ func TestOldNodeBehindTheProxy(t *testing.T) {
 				t.Errorf("status %d\n%s%s", o.status, o.stdout, o.stderr)
 			}
 		})
+	}
+}
+
+func TestDoctorTellsWhatNodeNeeds(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	for program, says := range map[string][]string{
+		"node20": {"reads no proxy variable", "-> with `env`, set NODE_OPTIONS='--require " + h.path(".latchgate/ca/nodeproxy.cjs") + "'"},
+		"node24": {"reads the proxy variables\n"},
+	} {
+		path := (&client{name: program, program: program}).find(t)
+		o := h.runWith("", []string{"PATH=" + filepath.Dir(path)}, "doctor")
+		for _, s := range says {
+			if o.status != 0 || !strings.Contains(o.stdout, s) {
+				t.Errorf("%s: status %d, want %q:\n%s%s", program, o.status, s, o.stdout, o.stderr)
+			}
+		}
 	}
 }
