@@ -11,7 +11,8 @@ import (
 // client is a real program that gets a URL and prints the answer, or that
 // works on what is below that URL.
 type client struct {
-	id      string   // what it asks for at the origin
+	id      string // what it asks for at the origin, where path is empty
+	path    string
 	name    string   // its row in docs/clients.md
 	program string   // see program
 	has     []string // arguments with which it succeeds where a library is there
@@ -21,7 +22,7 @@ type client struct {
 	trust   []string // and those by which it trusts us: they are enough
 	given   []string // what the test itself has to set
 	action  string   // api, where it is empty
-	host    string   // apiHost, where it is empty
+	host    string   // apiHost, where it is empty; another one has what the client needs
 	silent  bool     // prints nothing of the answer
 	several bool     // makes more than one request
 	keyed   bool     // does nothing without a key, and sends the placeholder
@@ -38,6 +39,8 @@ var clients = slices.Concat([]client{
 	{id: "curl-1.1", name: "curl, HTTP/1.1", program: "curl", version: tells, command: with("-sSfi", "--http1.1"), proxy: lower, trust: curlTrust},
 	{id: "curl-1.0", name: "curl, HTTP/1.0", program: "curl", version: tells, command: with("-sSfi", "--http1.0"), proxy: lower, trust: curlTrust},
 	{id: "wget", name: "wget", program: "wget", version: tells, command: with("-q", "-S", "-O-"), proxy: lower, trust: []string{"WGETRC"}},
+	{id: "git", path: "team/private.git", name: "git, see below", program: "git", version: tells, command: func(string) []string { return []string{"ls-remote", "https://" + gitHost + "/team/private.git"} },
+		proxy: lower, trust: []string{"GIT_SSL_CAINFO"}, action: "git", host: gitHost, silent: true, several: true},
 	{id: "go", name: "Go net/http", program: "goclient", version: []string{"version", "go"}, command: with("get"), proxy: upper, trust: openssl},
 	{id: "go-grpc", name: "grpc-go: unary, stream", program: "goclient", version: []string{"version", "grpc"}, command: with("grpc"), proxy: upper, trust: openssl, several: true},
 	{id: "gh", name: "gh", program: "gh", version: tells, command: func(string) []string { return []string{"api", "/gh"} },

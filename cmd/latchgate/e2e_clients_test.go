@@ -41,6 +41,7 @@ func clientsHome(t *testing.T) *home {
 	h.setSecrets(map[string]string{"GITHUB_TOKEN": gitSecret})
 	// Intercepted, and without a secret: what arrives there is what the client sent.
 	h.write("manifests/other.yaml", "action_id: other\negress: {profile: proxy_allowlist, allowed_domains: [other.example.com], allowed_methods: [GET, POST]}\n")
+	h.serveRepository()
 	return h
 }
 
@@ -94,7 +95,7 @@ func (h *home) arrives(c *client, program string) {
 	if o.status != 0 {
 		h.t.Fatalf("status %d\n%s%s", o.status, o.stdout, o.stderr)
 	}
-	if got := h.authenticated(host, "/"+c.id); len(got) != 1 && !c.several {
+	if got := h.authenticated(host, "/"+cmp.Or(c.path, c.id)); len(got) != 1 && !c.several {
 		h.t.Errorf("%d requests arrived", len(got))
 	}
 	if !c.silent && !strings.Contains(o.stdout, "***REDACTED***") {
@@ -104,17 +105,16 @@ func (h *home) arrives(c *client, program string) {
 }
 
 // needsNoMore runs the client with the variables of its row alone, against a
-// host that has no secret: what arrives there has no credential.
+// host that has no secret: what arrives there has no credential. A client with
+// a host of its own needs what that host gives to the authenticated.
 func (h *home) needsNoMore(c *client, program string) {
 	h.t.Helper()
-	host, action := otherHost, "other"
-	names := slices.Concat(c.proxy, c.trust)
-	if c.keyed { // and would send its placeholder there
-		host, action, names = c.host, c.action, append(names, "GITHUB_TOKEN")
+	host, action, names, id := otherHost, "other", slices.Concat(c.proxy, c.trust), c.id+"-alone"
+	if c.host != "" {
+		host, action, id = c.host, c.action, cmp.Or(c.path, c.id)
 	}
-	id := c.id
-	if !c.keyed {
-		id += "-alone"
+	if c.keyed {
+		names = append(names, "GITHUB_TOKEN")
 	}
 	script := `env -i PATH="$PATH" HOME="$HOME" TMPDIR="$TMPDIR" `
 	for _, v := range c.given {
