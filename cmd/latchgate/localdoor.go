@@ -122,7 +122,10 @@ func (d *localDoor) serve(client *net.TCPConn) {
 		_, _ = io.Copy(client, upstream)
 		_ = client.CloseWrite()
 	}()
-	if r.WriteProxy(upstream) == nil && r.Method == http.MethodConnect {
+	switch err := r.WriteProxy(upstream); {
+	case err != nil:
+		_ = upstream.Close()
+	case r.Method == http.MethodConnect:
 		_, _ = io.Copy(upstream, early)
 		_ = upstream.CloseWrite()
 	}
