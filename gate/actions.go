@@ -16,7 +16,8 @@ import (
 // action needs prepared as it is first used. A reload makes a new one.
 type actions struct {
 	*manifests.Catalog
-	byID map[string]*action
+	byID    map[string]*action // the operator's
+	bundled sync.Map           // of *action by id: those that were asked for
 }
 
 type action struct {
@@ -32,7 +33,7 @@ type action struct {
 
 func newActions(c *manifests.Catalog) *actions {
 	a := &actions{Catalog: c, byID: map[string]*action{}}
-	for _, m := range c.All() {
+	for _, m := range c.Own() {
 		a.byID[m.ActionID] = &action{Manifest: m}
 	}
 	return a
@@ -42,6 +43,13 @@ func newActions(c *manifests.Catalog) *actions {
 func (a *actions) find(id string) (*action, error) {
 	if act, ok := a.byID[id]; ok {
 		return act, nil
+	}
+	if act, ok := a.bundled.Load(id); ok {
+		return act.(*action), nil
+	}
+	if m, ok := a.Get(id); ok {
+		act, _ := a.bundled.LoadOrStore(id, &action{Manifest: m})
+		return act.(*action), nil
 	}
 	e := &Error{Code: CodeActionUnknown, Message: fmt.Sprintf("there is no action %q", id), Action: id, Hint: "`latchgate actions list` shows them all"}
 	if near := a.Suggest(id); near != "" {

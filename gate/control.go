@@ -173,7 +173,7 @@ func (c *Control) status(w http.ResponseWriter, r *http.Request) {
 	}
 	g := c.gate
 	s := Status{Version: c.version, PID: os.Getpid(), Config: g.Config().File(), Metrics: g.Config().Metrics.Listen,
-		Runs: len(g.runs.List()), Actions: len(g.state.Load().actions.byID), Ready: true, Trust: g.trust}
+		Runs: len(g.runs.List()), Actions: g.state.Load().actions.Len(), Ready: true, Trust: g.trust}
 	if ln := g.listener.Load(); ln != nil {
 		s.Proxy = (*ln).String()
 	}

@@ -34,7 +34,7 @@ func (g *Gate) Reload(ctx context.Context, next *configs.Config) error {
 		return err
 	}
 	g.reloaded("ok", nil)
-	g.log.Info("reloaded", "actions", len(g.state.Load().actions.byID))
+	g.log.Info("reloaded", "actions", g.state.Load().actions.Len())
 	return nil
 }
 
@@ -110,14 +110,14 @@ func keepBroken(st, old *state) {
 		}
 	}
 	for id, a := range old.actions.byID {
-		if now, ok := st.actions.byID[id]; broken[a.File] && (!ok || strings.HasPrefix(now.File, "bundled:")) {
+		if _, ok := st.actions.byID[id]; broken[a.File] && !ok {
 			st.actions.byID[id] = a
 		}
 	}
 }
 
 func (st *state) digests() []string {
-	var ds []string
+	ds := []string{manifests.BuiltinHTTPAPI} // of every bundled action with a provider
 	for _, a := range st.actions.byID {
 		if a.ProviderModuleDigest != "" {
 			ds = append(ds, a.ProviderModuleDigest)

@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,9 +11,6 @@ import (
 	"slices"
 	"strings"
 )
-
-//go:embed catalog/*.yaml
-var bundled embed.FS
 
 // LoadOptions says where actions come from.
 type LoadOptions struct {
@@ -28,7 +24,8 @@ type LoadOptions struct {
 
 // Catalog is a set of actions by id. It is immutable.
 type Catalog struct {
-	byID map[string]*Manifest
+	own     map[string]*Manifest      // of the operator's folders
+	bundled map[string]*bundledAction // those that own does not replace
 }
 
 // Load reads every manifest there is. What is broken is left out and told
@@ -36,9 +33,10 @@ type Catalog struct {
 // decides whether it will do.
 //
 // A bundled action whose id a broken file of the operator's names is left out
-// too: the operator meant to replace it, perhaps to narrow it.
+// too: the operator meant to replace it, perhaps to narrow it. The others are
+// parsed when they are first asked for.
 func Load(o LoadOptions) (*Catalog, []Problem) {
-	c := &Catalog{byID: map[string]*Manifest{}}
+	c := &Catalog{own: map[string]*Manifest{}, bundled: map[string]*bundledAction{}}
 	var problems []Problem
 	withheld := map[string]bool{}
 	for _, dir := range o.Dirs {
@@ -47,13 +45,12 @@ func Load(o LoadOptions) (*Catalog, []Problem) {
 	if !o.Bundled {
 		return c, problems
 	}
-	found, more := parseBundled()
-	for _, m := range found {
-		if _, replaced := c.byID[m.ActionID]; !replaced && !withheld[m.ActionID] {
-			c.byID[m.ActionID] = m
+	for _, b := range bundledActions() {
+		if _, replaced := c.own[b.id]; !replaced && !withheld[b.id] {
+			c.bundled[b.id] = b
 		}
 	}
-	return c, append(problems, more...)
+	return c, problems
 }
 
 // claim finds the action ids in a file that need not even be YAML.
@@ -86,7 +83,7 @@ func (c *Catalog) loadDir(dir string, broken map[string]bool) []Problem {
 			}
 		}
 		for _, m := range found {
-			if first, twice := c.byID[m.ActionID]; twice {
+			if first, twice := c.own[m.ActionID]; twice {
 				problems = append(problems, Problem{
 					File: m.File, Line: m.Line, ActionID: m.ActionID,
 					Message: fmt.Sprintf("action %q is in %s:%d already", m.ActionID, first.File, first.Line),
@@ -94,7 +91,7 @@ func (c *Catalog) loadDir(dir string, broken map[string]bool) []Problem {
 				})
 				continue
 			}
-			c.byID[m.ActionID] = m
+			c.own[m.ActionID] = m
 		}
 	}
 	return problems
@@ -109,34 +106,44 @@ func cause(err error) string {
 	return err.Error()
 }
 
-func parseBundled() (found []*Manifest, problems []Problem) {
-	files, _ := fs.Glob(bundled, "catalog/*.yaml") // the pattern is good
-	for _, file := range files {
-		name := "bundled:" + strings.TrimPrefix(file, "catalog/")
-		data, err := bundled.ReadFile(file)
-		if err != nil {
-			problems = append(problems, Problem{File: name, Message: err.Error()})
-			continue
-		}
-		ms, ps := Parse(name, data)
-		found, problems = append(found, ms...), append(problems, ps...)
-	}
-	return found, problems
-}
-
 // Get returns the action of that id.
 func (c *Catalog) Get(id string) (*Manifest, bool) {
-	m, ok := c.byID[id]
-	return m, ok
+	if m, ok := c.own[id]; ok {
+		return m, true
+	}
+	if b, ok := c.bundled[id]; ok {
+		m := b.manifest()
+		return m, m != nil
+	}
+	return nil, false
+}
+
+// Own returns the operator's own actions, sorted by id.
+func (c *Catalog) Own() []*Manifest {
+	return slices.SortedFunc(maps.Values(c.own), byID)
 }
 
 // All returns every action, sorted by id.
 func (c *Catalog) All() []*Manifest {
-	return slices.SortedFunc(maps.Values(c.byID), func(a, b *Manifest) int { return strings.Compare(a.ActionID, b.ActionID) })
+	all := slices.Collect(maps.Values(c.own))
+	for _, b := range c.bundled {
+		if m := b.manifest(); m != nil {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, byID)
+	return all
 }
+
+func byID(a, b *Manifest) int { return strings.Compare(a.ActionID, b.ActionID) }
+
+// Len is how many actions there are.
+func (c *Catalog) Len() int { return len(c.own) + len(c.bundled) }
 
 // Suggest returns the id that is most like one that does not exist, for "did
 // you mean"; "" where none is close.
 func (c *Catalog) Suggest(id string) string {
-	return nearest(id, slices.Sorted(maps.Keys(c.byID)))
+	ids := slices.AppendSeq(slices.Collect(maps.Keys(c.own)), maps.Keys(c.bundled))
+	slices.Sort(ids)
+	return nearest(id, ids)
 }

@@ -22,7 +22,10 @@ const MaxFileBytes = 1 << 20
 //
 // The name is used in messages, and a provider_source is relative to its folder.
 func Parse(file string, data []byte) ([]*Manifest, []Problem) {
-	all := &reader{file: file}
+	return parse(&reader{file: file}, data)
+}
+
+func parse(all *reader, data []byte) ([]*Manifest, []Problem) {
 	if len(data) > MaxFileBytes {
 		all.errorf(nil, "", "larger than %d bytes", MaxFileBytes)
 		return nil, all.problems
@@ -43,7 +46,7 @@ func Parse(file string, data []byte) ([]*Manifest, []Problem) {
 		if root.ShortTag() == "!!null" {
 			continue
 		}
-		r := &reader{file: file}
+		r := &reader{file: all.file, bundled: all.bundled}
 		m := r.manifest(root)
 		if line, twice := lines[m.ActionID]; twice && m.ActionID != "" {
 			r.errorf(root, "give one of them another action_id", "action %q is on line %d already", m.ActionID, line)

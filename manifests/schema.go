@@ -51,6 +51,9 @@ func (r *reader) schema(o object, key string) map[string]any {
 		return nil
 	}
 	schema := v.(map[string]any)
+	if r.bundled {
+		return schema
+	}
 	if _, err := CompileSchema(schema); err != nil {
 		where, what := explainSchema(n, err)
 		r.errorf(where, "write a JSON Schema of draft 2020-12", "%s: %s", o.at(key), what)

@@ -185,7 +185,7 @@ func (d *doctor) lookAtActions(context.Context) {
 		}
 		d.fail("manifest", where+": "+p.Message, cmp.Or(p.Hint, "mend the file; `latchgate actions validate` checks it"))
 	}
-	found, todo := fmt.Sprintf("%d actions", len(d.catalog.All())), ""
+	found, todo := fmt.Sprintf("%d actions", d.catalog.Len()), ""
 	if notes > 0 {
 		found, todo = fmt.Sprintf("%s, %d notes about them", found, notes), "`latchgate actions validate` shows the notes"
 	}
