@@ -59,7 +59,7 @@ type catalogProbe struct {
 	auth    string // "" for a request that passes without a credential; "refused"
 }
 
-var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat)
+var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat, catalogWork)
 
 // catalogWorld is a gate with the whole catalogue. Every host that there is
 // leads to one TLS origin, by way of the configured upstream proxy.
