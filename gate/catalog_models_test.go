@@ -46,6 +46,7 @@ var catalogModels = []catalogService{
 		},
 		probes: []catalogProbe{
 			{"gemini", `POST https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse`, `X-Goog-Api-Key: $GEMINI_API_KEY`},
+			{"gemini", `GET https://generativelanguage.googleapis.com/v1beta/models?key=$GEMINI_API_KEY`, `X-Goog-Api-Key: $GEMINI_API_KEY`},
 			{"gemini", `POST https://generativelanguage.googleapis.com/upload/v1beta/files`, `X-Goog-Api-Key: $GEMINI_API_KEY`},
 			{"gemini", `GET https://www.googleapis.com/`, `refused`},
 		},

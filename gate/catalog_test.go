@@ -55,11 +55,11 @@ type catalogCall struct {
 // catalogProbe sends a request through the proxy as an agent with that profile.
 type catalogProbe struct {
 	profile string
-	request string // "METHOD URL", or "METHOD URL BODY"
-	auth    string // "" for a request that passes without a credential; "refused"
+	request string // "METHOD URL", or "METHOD URL BODY"; $NAME is the placeholder
+	auth    string // "" for a request that passes without a credential; "refused"; "tripwire"
 }
 
-var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat, catalogWork)
+var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat, catalogWork, catalogOps)
 
 // catalogWorld is a gate with the whole catalogue. Every host that there is
 // leads to one TLS origin, by way of the configured upstream proxy.
@@ -396,49 +396,36 @@ func TestEveryAgentProfilePlacesItsCredentialAndNoOther(t *testing.T) {
 }
 
 func (w *catalogWorld) checkProbe(t *testing.T, agent *http.Transport, o *OpenedRun, p catalogProbe) {
-	parts := strings.SplitN(p.request, " ", 3)
-	sent, want := "", ""
-	if len(parts) == 3 {
-		sent, want = w.fill(parts[2], o.Placeholders), w.fill(parts[2], w.values)
-	}
-	req, err := http.NewRequest(parts[0], parts[1], strings.NewReader(sent))
+	parts := strings.SplitN(p.request+" ", " ", 3)
+	req, err := http.NewRequest(parts[0], fill(parts[1], o.Placeholders), strings.NewReader(fill(strings.TrimSpace(parts[2]), o.Placeholders)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("User-Agent", "agent")
+	if p.auth == "refused" || p.auth == "tripwire" {
+		w.checkRefused(t, agent, req, p)
+		return
+	}
 	header := http.Header{"User-Agent": {"agent"}}
-	request := p.request
-	if p.auth != "refused" {
-		request = w.expect(parts[0]+" "+parts[1], p.auth, header)
-		for name := range header {
-			if name != "User-Agent" { // an agent can't choose the credential
-				req.Header.Set(name, "of-the-agent")
-			}
+	request := w.expect(parts[0]+" "+fill(parts[1], w.values), p.auth, header)
+	for name := range header {
+		if name != "User-Agent" { // an agent can't choose the credential
+			req.Header.Set(name, "of-the-agent")
 		}
 	}
 	resp, err := agent.RoundTrip(req)
-	arrived, dialled := w.take()
-	if p.auth == "refused" {
-		// A host that is not allowed is refused at CONNECT: no answer gets through.
-		if err == nil {
-			_ = resp.Body.Close()
-		}
-		if len(arrived) > 0 || err == nil && resp.Header.Get("Latchgate-Error") != string(proxy.EgressDenied) || err != nil && err.Error() != "Forbidden" {
-			t.Errorf("%s: %v, %v", p.request, arrived, err)
-		}
-		return
-	}
 	if err != nil {
 		t.Fatalf("%s: %v", p.request, err)
 	}
 	answer, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
+	arrived, dialled := w.take()
 	if len(arrived) != 1 {
 		t.Fatalf("%s: %d requests arrived, %d %s", p.request, len(arrived), resp.StatusCode, answer)
 	}
-	got := arrived[0]
-	if got.request != request || !reflect.DeepEqual(got.header, header) || got.body != want {
-		t.Errorf("%s arrived as\n     %s %q %s\nwant %s %q %s", p.request, got.request, got.header, got.body, request, header, want)
+	got, body := arrived[0], fill(strings.TrimSpace(parts[2]), w.values)
+	if got.request != request || !reflect.DeepEqual(got.header, header) || got.body != body {
+		t.Errorf("%s arrived as\n     %s %q %s\nwant %s %q %s", p.request, got.request, got.header, got.body, request, header, body)
 	}
 	if host := "CONNECT " + req.URL.Host + ":443"; len(dialled) > 1 || len(dialled) == 1 && dialled[0] != host {
 		t.Errorf("connected to %v", dialled)
@@ -448,8 +435,27 @@ func (w *catalogWorld) checkProbe(t *testing.T, agent *http.Transport, o *Opened
 	}
 }
 
+// checkRefused sends a request that must not go out. A host that is not allowed
+// is refused at CONNECT, where Go's client shows the reason phrase alone.
+func (w *catalogWorld) checkRefused(t *testing.T, agent *http.Transport, req *http.Request, p catalogProbe) {
+	want := map[string]proxy.Code{"refused": proxy.EgressDenied, "tripwire": proxy.Tripwire}[p.auth]
+	resp, err := agent.RoundTrip(req)
+	switch {
+	case err != nil && err.Error() != http.StatusText(http.StatusForbidden):
+		t.Errorf("%s: %v", p.request, err)
+	case err == nil:
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Latchgate-Error"); got != string(want) {
+			t.Errorf("%s is answered with %d %s", p.request, resp.StatusCode, got)
+		}
+	}
+	if arrived, _ := w.take(); len(arrived) > 0 {
+		t.Errorf("%s arrived", p.request)
+	}
+}
+
 // fill puts values in the place of $NAME.
-func (w *catalogWorld) fill(text string, values map[string]string) string {
+func fill(text string, values map[string]string) string {
 	return catalogSecret.ReplaceAllStringFunc(text, func(name string) string { return values[name[1:]] })
 }
 
@@ -463,7 +469,7 @@ func TestTheTablesCoverTheWholeCatalogue(t *testing.T) {
 		for _, p := range s.probes {
 			probed[p.profile] = true
 			refused[p.profile] = refused[p.profile] || p.auth == "refused"
-			placed[p.profile] = placed[p.profile] || p.auth != "" && p.auth != "refused" || strings.Contains(p.request, "$")
+			placed[p.profile] = placed[p.profile] || p.auth != "" && p.auth != "refused" && p.auth != "tripwire" || strings.Contains(p.request, "$")
 		}
 	}
 	catalog := bundledCatalog(t)

@@ -103,7 +103,7 @@ var catalogWork = []catalogService{
 		auth: `Authorization: Bearer $TODOIST_API_TOKEN`,
 		calls: []catalogCall{
 			{"todoist_list_tasks", `{"project_id":"6X","limit":50}`, `GET https://api.todoist.com/api/v1/tasks?project_id=6X&limit=50`, ``},
-			{"todoist_filter_tasks", `{"query":"(today / overdue)","limit":50}`, `GET https://api.todoist.com/api/v1/tasks/filter?query=%28today%20%2F%20overdue%29&limit=50`, ``},
+			{"todoist_filter_tasks", `{"query":"today & p1","limit":50}`, `GET https://api.todoist.com/api/v1/tasks/filter?query=today%20%26%20p1&limit=50`, ``},
 			{"todoist_create_task", `{"content":"Buy milk","description":"Oat","project_id":"6X","due_string":"tomorrow at 9","priority":4}`, `POST https://api.todoist.com/api/v1/tasks`, `{"content":"Buy milk","description":"Oat","project_id":"6X","due_string":"tomorrow at 9","priority":4}`},
 			{"todoist_update_task", `{"task":"7Y","due_string":"monday"}`, `POST https://api.todoist.com/api/v1/tasks/7Y`, `{"due_string":"monday"}`},
 			{"todoist_close_task", `{"task":"7Y"}`, `POST https://api.todoist.com/api/v1/tasks/7Y/close`, ``},
