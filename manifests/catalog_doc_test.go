@@ -117,6 +117,9 @@ func authentications(found []*Manifest) []string {
 func inWords(b *Binding) string {
 	switch b.As {
 	case Basic:
+		if b.Username == "" {
+			return "Basic, empty user"
+		}
 		return fmt.Sprintf("Basic, user `%s`", b.Username)
 	case Header:
 		return fmt.Sprintf("`%s: %s`", b.Header, b.Format)

@@ -18,10 +18,17 @@ func (a *app) actionsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "actions", Short: "List, show and validate action manifests", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var listJSON, showJSON, validateJSON bool
-	list := &cobra.Command{Use: "list", Short: "List the actions that there are", Args: cobra.NoArgs,
-		Example: "  latchgate actions list\n  latchgate actions list --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.listActions(c, listJSON) }}
+	var only actionFilter
+	list := &cobra.Command{Use: "list [WORD...]", Short: "List the actions that there are, or those that all the words are about",
+		Long:    "List the actions that there are.\n\nWith words, those that have each word in their id, description, tags, secrets or hosts. Profiles for agents have the tag agent.",
+		Example: "  latchgate actions list\n  latchgate actions list slack message\n  latchgate actions list --tag agent --risk low\n  latchgate actions list github --json",
+		RunE: func(c *cobra.Command, args []string) error {
+			only.words = args
+			return a.listActions(c, only, listJSON)
+		}}
 	list.Flags().BoolVar(&listJSON, "json", false, "print JSON")
+	list.Flags().StringSliceVar(&only.tags, "tag", nil, "only actions with this tag; more than once for several")
+	list.Flags().StringSliceVar(&only.risks, "risk", nil, "only actions of this risk: low, medium, high or critical; more than once for several")
 	show := &cobra.Command{Use: "show ACTION", Short: "Show what an action declares", Args: cobra.ExactArgs(1),
 		Example: "  latchgate actions show github",
 		RunE:    func(c *cobra.Command, args []string) error { return a.showAction(c, args[0], showJSON) }}
@@ -41,10 +48,12 @@ type actionView struct {
 	Description string         `json:"description,omitempty"`
 	Risk        string         `json:"risk_level"`
 	Tags        []string       `json:"tags,omitempty"`
+	SideEffects []string       `json:"side_effects,omitempty"`
 	Provider    string         `json:"provider,omitempty"`
 	Hosts       []string       `json:"hosts"`
 	Methods     []string       `json:"methods,omitempty"`
 	Paths       []string       `json:"paths,omitempty"`
+	Request     string         `json:"request,omitempty"` // method and URL of the template
 	Secrets     []secretView   `json:"secrets"`
 	Args        map[string]any `json:"request_schema,omitempty"`
 	File        string         `json:"file"`
@@ -59,7 +68,7 @@ type secretView struct {
 }
 
 func viewOf(m *manifests.Manifest) actionView {
-	v := actionView{ID: m.ActionID, Version: m.Version, Description: m.Description, Risk: string(m.RiskLevel), Tags: m.Tags,
+	v := actionView{ID: m.ActionID, Version: m.Version, Description: m.Description, Risk: string(m.RiskLevel), Tags: m.Tags, SideEffects: m.DeclaredSideEffects,
 		Provider: m.ProviderModuleDigest, Methods: m.Egress.AllowedMethods, Hosts: []string{}, Secrets: []secretView{},
 		Args: m.IO.RequestSchema, File: m.File, Line: m.Line}
 	for _, h := range m.Egress.AllowedDomains {
@@ -74,6 +83,9 @@ func viewOf(m *manifests.Manifest) actionView {
 			sv.Inject = append(sv.Inject, describeBinding(&b))
 		}
 		v.Secrets = append(v.Secrets, sv)
+	}
+	if m.Template != nil {
+		v.Request = m.Template.Method + " " + m.Template.URLTemplate
 	}
 	return v
 }
@@ -97,7 +109,25 @@ func describeBinding(b *manifests.Binding) string {
 	for i, h := range b.Hosts {
 		hosts[i] = h.String()
 	}
-	return place + " on " + strings.Join(hosts, ", ")
+	place += " on " + strings.Join(hosts, ", ")
+	if len(b.Methods) > 0 {
+		place += " for " + strings.Join(b.Methods, ", ")
+	}
+	if len(b.Paths) > 0 {
+		place += " at " + joinPaths(b.Paths)
+	}
+	if len(b.ExceptPaths) > 0 {
+		place += " but not at " + joinPaths(b.ExceptPaths)
+	}
+	return place
+}
+
+func joinPaths(paths []manifests.PathPattern) string {
+	texts := make([]string, len(paths))
+	for i, p := range paths {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 // catalog loads the manifests; problems of errors go to standard error.
@@ -115,7 +145,39 @@ func (a *app) catalog(c *cobra.Command) (*manifests.Catalog, error) {
 	return catalog, nil
 }
 
-func (a *app) listActions(c *cobra.Command, asJSON bool) error {
+// actionFilter says which actions are listed; the zero value lists all.
+type actionFilter struct{ words, tags, risks []string }
+
+func (f *actionFilter) lists(v *actionView) bool {
+	for _, tag := range f.tags {
+		if !slices.Contains(v.Tags, tag) {
+			return false
+		}
+	}
+	if len(f.risks) > 0 && !slices.Contains(f.risks, v.Risk) {
+		return false
+	}
+	about := v.ID + "\n" + v.Description + "\n" + strings.Join(v.Tags, "\n") + "\n" + strings.Join(v.Hosts, "\n")
+	for _, s := range v.Secrets {
+		about += "\n" + s.Name
+	}
+	about = strings.ToLower(about)
+	return !slices.ContainsFunc(f.words, func(word string) bool { return !strings.Contains(about, strings.ToLower(word)) })
+}
+
+func (f *actionFilter) check() error {
+	for _, r := range f.risks {
+		if r != "low" && r != "medium" && r != "high" && r != "critical" {
+			return &usageError{fmt.Errorf("%q is no risk", r), "write low, medium, high or critical"}
+		}
+	}
+	return nil
+}
+
+func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) error {
+	if err := only.check(); err != nil {
+		return err
+	}
 	catalog, err := a.catalog(c)
 	if err != nil {
 		return err
@@ -123,6 +185,9 @@ func (a *app) listActions(c *cobra.Command, asJSON bool) error {
 	views, rows := []actionView{}, [][]string{}
 	for _, m := range catalog.All() {
 		v := viewOf(m)
+		if !only.lists(&v) {
+			continue
+		}
 		views = append(views, v)
 		var names []string
 		for _, s := range v.Secrets {
@@ -132,12 +197,23 @@ func (a *app) listActions(c *cobra.Command, asJSON bool) error {
 		if v.Provider != "" {
 			kind = "run, agents"
 		}
-		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), strings.Join(v.Hosts, ",")})
+		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), fewHosts(v.Hosts)})
 	}
 	if asJSON {
 		return printJSON(a.out, views)
 	}
+	if len(rows) == 0 && catalog.Len() > 0 {
+		return withHint(fmt.Errorf("none of %d actions is like that", catalog.Len()), "`latchgate actions list` shows them all")
+	}
 	return printTable(a.out, []string{"ACTION", "RISK", "FOR", "SECRETS", "HOSTS"}, rows)
+}
+
+// fewHosts joins the hosts of an action so that a line of a list stays short.
+func fewHosts(hosts []string) string {
+	if len(hosts) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(hosts[:2], ","), len(hosts)-2)
+	}
+	return strings.Join(hosts, ",")
 }
 
 func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
@@ -158,8 +234,9 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 		return printJSON(a.out, v)
 	}
 	rows := [][]string{
-		{"description", v.Description}, {"version", v.Version}, {"risk", v.Risk}, {"tags", strings.Join(v.Tags, ", ")}, {"provider", v.Provider},
-		{"hosts", strings.Join(v.Hosts, ", ")}, {"methods", strings.Join(v.Methods, ", ")}, {"paths", strings.Join(v.Paths, ", ")},
+		{"description", v.Description}, {"version", v.Version}, {"risk", v.Risk}, {"side effects", strings.Join(v.SideEffects, ", ")}, {"tags", strings.Join(v.Tags, ", ")},
+		{"provider", v.Provider}, {"request", v.Request},
+		{"hosts", strings.Join(v.Hosts, ", ")}, {"methods", orAny(v.Methods)}, {"paths", orAny(v.Paths)},
 	}
 	for _, s := range v.Secrets {
 		need := "optional"
@@ -178,8 +255,28 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 		}
 		rows = append(rows, []string{"argument " + name, fmt.Sprintf("%v%s %v", orDash(property["type"]), need, orEmpty(property["description"]))})
 	}
-	rows = append(rows, []string{"declared in", fmt.Sprintf("%s:%d", v.File, v.Line)})
+	rows = append(rows, []string{"declared in", fmt.Sprintf("%s:%d", v.File, v.Line)}, []string{"use it", usageOf(&v)})
 	return printTable(a.out, []string{"ACTION", v.ID}, rows)
+}
+
+func orAny(rules []string) string {
+	if len(rules) == 0 {
+		return "any"
+	}
+	return strings.Join(rules, ", ")
+}
+
+// usageOf is a command line that uses the action.
+func usageOf(v *actionView) string {
+	if v.Provider == "" {
+		return "latchgate exec --action " + v.ID + " -- COMMAND"
+	}
+	line := "latchgate run " + v.ID
+	required, _ := v.Args["required"].([]any)
+	for _, name := range required {
+		line += fmt.Sprintf(" %v=…", name)
+	}
+	return line
 }
 
 func orDash(v any) any {
