@@ -197,23 +197,23 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 		if v.Provider != "" {
 			kind = "run, agents"
 		}
-		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), fewHosts(v.Hosts)})
+		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), few(v.Hosts)})
 	}
 	if asJSON {
 		return printJSON(a.out, views)
 	}
 	if len(rows) == 0 && catalog.Len() > 0 {
-		return withHint(fmt.Errorf("none of %d actions is like that", catalog.Len()), "`latchgate actions list` shows them all")
+		return withHint(errors.New("no action is like that"), "`latchgate actions list` shows them all")
 	}
 	return printTable(a.out, []string{"ACTION", "RISK", "FOR", "SECRETS", "HOSTS"}, rows)
 }
 
-// fewHosts joins the hosts of an action so that a line of a list stays short.
-func fewHosts(hosts []string) string {
-	if len(hosts) > 3 {
-		return fmt.Sprintf("%s and %d more", strings.Join(hosts[:2], ","), len(hosts)-2)
+// few joins words so that a line of a list stays short.
+func few(words []string) string {
+	if len(words) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:2], ","), len(words)-2)
 	}
-	return strings.Join(hosts, ",")
+	return strings.Join(words, ",")
 }
 
 func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {

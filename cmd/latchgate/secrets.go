@@ -257,7 +257,7 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 		if len(r.Actions) == 0 {
 			need = "nobody declares it"
 		}
-		table = append(table, []string{r.Name, state, need, strings.Join(r.Actions, ","), strings.Join(r.Hosts, ",")})
+		table = append(table, []string{r.Name, state, need, few(r.Actions), few(r.Hosts)})
 	}
 	return printTable(a.out, []string{"SECRET", "STATE", "NEED", "ACTIONS", "HOSTS"}, table)
 }
