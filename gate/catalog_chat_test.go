@@ -45,7 +45,9 @@ var catalogChat = []catalogService{
 			{"discord", `POST https://discord.com/api/v10/oauth2/token`, ``},
 			{"discord", `GET https://cdn.discordapp.com/attachments/1/2/a.png?ex=1`, ``},
 			{"discord", `GET https://discord.com/login`, `refused`},
-			{"discord", `GET https://gateway.discord.gg/`, `refused`},
+			{"discord", `POST https://gateway.discord.gg/?v=10&encoding=json {"op":2,"d":{"token":"$DISCORD_BOT_TOKEN"}}`, ``},
+			{"discord", `GET https://gateway.discord.gg/?t=$DISCORD_BOT_TOKEN`, `tripwire`},
+			{"discord", `GET https://discord.gg/invite`, `refused`},
 		},
 	},
 	{

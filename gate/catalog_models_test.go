@@ -72,7 +72,7 @@ var catalogModels = []catalogService{
 		calls: []catalogCall{
 			{"openrouter_chat", `{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":100,"temperature":0.5}`, `POST https://openrouter.ai/api/v1/chat/completions`, `{"model":"openai/gpt-5-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":100,"temperature":0.5}`},
 			{"openrouter_list_models", `{}`, `GET https://openrouter.ai/api/v1/models`, ``},
-			{"openrouter_credits", `{}`, `GET https://openrouter.ai/api/v1/credits`, ``},
+			{"openrouter_get_key", `{}`, `GET https://openrouter.ai/api/v1/key`, ``},
 		},
 		probes: []catalogProbe{
 			{"openrouter", `POST https://openrouter.ai/api/v1/chat/completions`, `Authorization: Bearer $OPENROUTER_API_KEY`},
@@ -212,8 +212,8 @@ var catalogModels = []catalogService{
 			{"huggingface", `GET https://huggingface.co/api/whoami-v2`, `Authorization: Bearer $HF_TOKEN`},
 			{"huggingface", `GET https://huggingface.co/o/m/resolve/main/config.json`, `Authorization: Bearer $HF_TOKEN`},
 			{"huggingface", `POST https://router.huggingface.co/v1/chat/completions`, `Authorization: Bearer $HF_TOKEN`},
-			{"huggingface", `GET https://huggingface.co/o/m.git/info/refs?service=git-upload-pack`, `Authorization: Basic base64(hf_user:$HF_TOKEN)`},
-			{"huggingface", `POST https://huggingface.co/datasets/o/d.git/git-receive-pack`, `Authorization: Basic base64(hf_user:$HF_TOKEN)`},
+			{"huggingface", `GET https://huggingface.co/o/m.git/info/refs?service=git-upload-pack`, `Authorization: Basic base64(user:$HF_TOKEN)`},
+			{"huggingface", `POST https://huggingface.co/datasets/o/d.git/git-receive-pack`, `Authorization: Basic base64(user:$HF_TOKEN)`},
 			{"huggingface", `GET https://cas-bridge.xethub.hf.co/x?X-Amz-Signature=s`, ``},
 			{"huggingface", `GET https://cdn-lfs.huggingface.co/x?Signature=s`, ``},
 			{"huggingface", `GET https://hf.space/`, `refused`},

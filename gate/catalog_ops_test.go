@@ -9,7 +9,7 @@ DD-APPLICATION-KEY: $DD_APP_KEY`,
 			{"datadog_query_metrics", `{"host":"api.datadoghq.eu","from":1700000000,"to":1700003600,"query":"avg:system.cpu.user{*}"}`, `GET https://api.datadoghq.eu/api/v1/query?from=1700000000&to=1700003600&query=avg%3Asystem.cpu.user%7B%2A%7D`, ``},
 			{"datadog_search_logs", `{"host":"api.datadoghq.eu","query":"service:api status:error","from":"now-1h","to":"now","limit":20}`, `POST https://api.datadoghq.eu/api/v2/logs/events/search`, `{"filter":{"query":"service:api status:error","from":"now-1h","to":"now"},"page":{"limit":20},"sort":"-timestamp"}`},
 			{"datadog_list_monitors", `{"host":"api.datadoghq.eu","tags":"team:web"}`, `GET https://api.datadoghq.eu/api/v1/monitor?tags=team%3Aweb`, ``},
-			{"datadog_mute_monitor", `{"host":"api.datadoghq.eu","monitor":7,"end":1700003600}`, `POST https://api.datadoghq.eu/api/v1/monitor/7/mute`, `{"end":1700003600}`},
+			{"datadog_mute_monitor", `{"host":"api.datadoghq.eu","monitor":7,"scope":"env:prod","end":"2026-01-05T10:00:00Z","message":"Works"}`, `POST https://api.datadoghq.eu/api/v2/downtime`, `{"data":{"type":"downtime","attributes":{"scope":"env:prod","message":"Works","monitor_identifier":{"monitor_id":7},"schedule":{"end":"2026-01-05T10:00:00Z"}}}}`},
 		},
 		probes: []catalogProbe{
 			{"datadog", `GET https://api.datadoghq.com/api/v1/dashboard`, `DD-API-KEY: $DD_API_KEY
@@ -54,9 +54,9 @@ DD-APPLICATION-KEY: $DD_APP_KEY`},
 		name: "PagerDuty",
 		auth: `Authorization: Token token=$PAGERDUTY_TOKEN`,
 		calls: []catalogCall{
-			{"pagerduty_list_incidents", `{"statuses":["triggered","acknowledged"],"limit":20}`, `GET https://api.pagerduty.com/incidents?statuses[]=triggered&statuses[]=acknowledged&limit=20`, ``},
+			{"pagerduty_list_incidents", `{"statuses":["triggered","acknowledged"],"limit":20}`, `GET https://api.pagerduty.com/incidents?statuses%5B%5D=triggered&statuses%5B%5D=acknowledged&limit=20`, ``},
 			{"pagerduty_get_incident", `{"incident":"P1"}`, `GET https://api.pagerduty.com/incidents/P1`, ``},
-			{"pagerduty_list_oncalls", `{"policies":["E1"]}`, `GET https://api.pagerduty.com/oncalls?escalation_policy_ids[]=E1`, ``},
+			{"pagerduty_list_oncalls", `{"policies":["E1"]}`, `GET https://api.pagerduty.com/oncalls?escalation_policy_ids%5B%5D=E1`, ``},
 		},
 		probes: []catalogProbe{
 			{"pagerduty", `GET https://api.pagerduty.com/services`, `Authorization: Token token=$PAGERDUTY_TOKEN`},

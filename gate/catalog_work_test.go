@@ -231,6 +231,7 @@ query token=$TRELLO_TOKEN`},
 		probes: []catalogProbe{
 			{"figma", `GET https://api.figma.com/v1/me`, `X-Figma-Token: $FIGMA_TOKEN`},
 			{"figma", `GET https://figma-alpha-api.s3.us-west-2.amazonaws.com/images/a`, ``},
+			{"figma", `GET https://s3-alpha-sig.figma.com/img/a?Signature=s`, ``},
 			{"figma", `GET https://www.figma.com/`, `refused`},
 		},
 	},
