@@ -58,6 +58,16 @@ func (a *actions) find(id string) (*action, error) {
 	return nil, e
 }
 
+// env is the variable that the action declares for a secret.
+func (a *action) env(secret string) string {
+	for _, s := range a.Secrets {
+		if s.Name == secret {
+			return s.Env
+		}
+	}
+	return ""
+}
+
 // prepareSchemas compiles the action's JSON Schemas once.
 func (a *action) prepareSchemas() error {
 	a.schemas.Do(func() {

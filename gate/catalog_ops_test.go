@@ -52,11 +52,8 @@ DD-APPLICATION-KEY: $DD_APP_KEY`},
 	},
 	{
 		name: "PagerDuty",
-		auth: `Authorization: Token token=$PAGERDUTY_TOKEN`,
 		calls: []catalogCall{
-			{"pagerduty_list_incidents", `{"statuses":["triggered","acknowledged"],"limit":20}`, `GET https://api.pagerduty.com/incidents?statuses%5B%5D=triggered&statuses%5B%5D=acknowledged&limit=20`, ``},
-			{"pagerduty_get_incident", `{"incident":"P1"}`, `GET https://api.pagerduty.com/incidents/P1`, ``},
-			{"pagerduty_list_oncalls", `{"policies":["E1"]}`, `GET https://api.pagerduty.com/oncalls?escalation_policy_ids%5B%5D=E1`, ``},
+			{"pagerduty_send_event", `{"event_action":"trigger","dedup_key":"disk-1","summary":"Disk full","source":"web-1","severity":"error"}`, `POST https://events.pagerduty.com/v2/enqueue`, `{"routing_key":"$PAGERDUTY_ROUTING_KEY","event_action":"trigger","dedup_key":"disk-1","payload":{"summary":"Disk full","source":"web-1","severity":"error"}}`},
 		},
 		probes: []catalogProbe{
 			{"pagerduty", `GET https://api.pagerduty.com/services`, `Authorization: Token token=$PAGERDUTY_TOKEN`},
@@ -68,6 +65,15 @@ DD-APPLICATION-KEY: $DD_APP_KEY`},
 			{"pagerduty_events", `GET https://events.pagerduty.com/v2/enqueue`, `refused`},
 			{"pagerduty_events", `POST https://events.pagerduty.com/integration/x/enqueue`, `refused`},
 			{"pagerduty_events", `POST https://api.pagerduty.com/v2/enqueue`, `refused`},
+		},
+	},
+	{
+		name: "PagerDuty",
+		auth: `Authorization: Token token=$PAGERDUTY_TOKEN`,
+		calls: []catalogCall{
+			{"pagerduty_list_incidents", `{"statuses":["triggered","acknowledged"],"limit":20}`, `GET https://api.pagerduty.com/incidents?statuses%5B%5D=triggered&statuses%5B%5D=acknowledged&limit=20`, ``},
+			{"pagerduty_get_incident", `{"incident":"P1"}`, `GET https://api.pagerduty.com/incidents/P1`, ``},
+			{"pagerduty_list_oncalls", `{"policies":["E1"]}`, `GET https://api.pagerduty.com/oncalls?escalation_policy_ids%5B%5D=E1`, ``},
 		},
 	},
 	{

@@ -49,7 +49,7 @@ type catalogService struct {
 type catalogCall struct {
 	action, args string
 	request      string // "METHOD URL", without what auth adds
-	body         string // JSON, or a form
+	body         string // JSON, or a form; $NAME is the secret
 }
 
 // catalogProbe sends a request through the proxy as an agent with that profile.
@@ -302,8 +302,9 @@ func (w *catalogWorld) checkCall(t *testing.T, s catalogService, c catalogCall) 
 	if !reflect.DeepEqual(got.header, header) {
 		t.Errorf("header\n     %q\nwant %q", got.header, header)
 	}
-	if !sameBody(got.body, c.body, header.Get("Content-Type")) {
-		t.Errorf("body\n     %s\nwant %s", got.body, c.body)
+	body := fill(c.body, w.values)
+	if !sameBody(got.body, body, header.Get("Content-Type")) {
+		t.Errorf("body\n     %s\nwant %s", got.body, body)
 	}
 	u, _ := url.Parse(strings.SplitN(c.request, " ", 2)[1])
 	if len(dialled) > 1 || len(dialled) == 1 && dialled[0] != "CONNECT "+u.Host+":443" {

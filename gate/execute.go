@@ -81,6 +81,7 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 	}
 	var template *provider.Template
 	if t := a.Template; t != nil {
+		t = t.WithPlaceholders(func(secret string) string { return run.Placeholders[a.env(secret)] })
 		template = &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
 	}
 	input, err := provider.BuildInput(a.ActionID, args, template)

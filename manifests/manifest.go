@@ -49,12 +49,15 @@ const (
 )
 
 // Template is the one request that BuiltinHTTPAPI sends. Its strings hold
-// {{name}} where an argument goes.
+// {{name}} where an argument goes, and {{placeholder:NAME}} where the run's
+// token for a secret goes: see WithPlaceholders.
 type Template struct {
 	Method       string // upper case
 	URLTemplate  string
 	Headers      map[string]string // by canonical name
 	BodyTemplate any               // a string, or a JSON value; nil: no body
+
+	placeholders bool // some string holds {{placeholder:NAME}}
 }
 
 // IO bounds and describes an action's arguments and result.

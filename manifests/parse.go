@@ -129,6 +129,7 @@ func (r *reader) manifest(n *yaml.Node) *Manifest {
 	m.Egress = r.egress(o)
 	m.Template = r.template(o, m)
 	m.Secrets = r.secrets(o, &m.Egress)
+	r.templatePlaceholders(o, m)
 	return m
 }
 

@@ -211,7 +211,7 @@ func (r *reader) variables(n *yaml.Node, path, text string, schema map[string]an
 		return
 	}
 	for _, v := range variable.FindAllStringSubmatch(text, -1) {
-		if _, ok := properties[v[1]]; ok {
+		if _, ok := properties[v[1]]; ok || placeholderVariable.MatchString(v[0]) {
 			continue
 		}
 		hint := "add it to io.request_schema.properties"
