@@ -14,6 +14,7 @@ var bundled embed.FS
 // not parsed yet: a start needs few of them.
 type bundledAction struct {
 	id       string
+	text     []byte
 	manifest func() *Manifest // nil for one with an error, which the tests let none have
 }
 
@@ -36,7 +37,7 @@ func bundledActions() []*bundledAction {
 }
 
 func newBundledAction(file, id string, line int, text []byte) *bundledAction {
-	return &bundledAction{id: id, manifest: sync.OnceValue(func() *Manifest {
+	return &bundledAction{id: id, text: text, manifest: sync.OnceValue(func() *Manifest {
 		// The empty lines before it make the lines of messages those of the file.
 		found, problems := parse(&reader{file: file, bundled: true}, append([]byte(strings.Repeat("\n", line-1)), text...))
 		if HasErrors(problems) || len(found) != 1 || found[0].ActionID != id {

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,6 +117,15 @@ func (c *Catalog) Get(id string) (*Manifest, bool) {
 		return m, m != nil
 	}
 	return nil, false
+}
+
+// Text returns the YAML of a bundled action, to make one's own of; nil where
+// there is none of that id, or a file of the operator's replaces it.
+func (c *Catalog) Text(id string) []byte {
+	if b, ok := c.bundled[id]; ok {
+		return bytes.TrimSpace(b.text)
+	}
+	return nil
 }
 
 // Own returns the operator's own actions, sorted by id.

@@ -20,13 +20,15 @@ func (a *app) actionsCommand() *cobra.Command {
 	var listJSON, showJSON, validateJSON bool
 	var only actionFilter
 	list := &cobra.Command{Use: "list [WORD...]", Short: "List the actions that there are, or those that all the words are about",
-		Long:    "List the actions that there are.\n\nWith words, those that have each word in their id, description, tags, secrets or hosts. Profiles for agents have the tag agent.",
-		Example: "  latchgate actions list\n  latchgate actions list slack message\n  latchgate actions list --tag agent --risk low\n  latchgate actions list github --json",
+		Long: "List the actions that there are.\n\nWith words, those that have each word in their id, description, tags, secrets or hosts. Profiles for agents have the tag agent.",
+		Example: "  latchgate actions list\n  latchgate actions list slack message\n  latchgate actions list --tag agent --risk low\n  latchgate actions list github --json\n" +
+			"  latchgate actions list --tag gitlab --yaml | sed 's/gitlab\\.com/git.example.com/g' > actions/gitlab.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
 			only.words = args
 			return a.listActions(c, only, listJSON)
 		}}
 	list.Flags().BoolVar(&listJSON, "json", false, "print JSON")
+	list.Flags().BoolVar(&only.yaml, "yaml", false, "print the manifests of those that are bundled, to make your own of")
 	list.Flags().StringSliceVar(&only.tags, "tag", nil, "only actions with this tag; more than once for several")
 	list.Flags().StringSliceVar(&only.risks, "risk", nil, "only actions of this risk: low, medium, high or critical; more than once for several")
 	show := &cobra.Command{Use: "show ACTION", Short: "Show what an action declares", Args: cobra.ExactArgs(1),
@@ -145,8 +147,12 @@ func (a *app) catalog(c *cobra.Command) (*manifests.Catalog, error) {
 	return catalog, nil
 }
 
-// actionFilter says which actions are listed; the zero value lists all.
-type actionFilter struct{ words, tags, risks []string }
+// actionFilter says which actions are listed, and whether as manifests; the
+// zero value lists all.
+type actionFilter struct {
+	words, tags, risks []string
+	yaml               bool
+}
 
 func (f *actionFilter) lists(v *actionView) bool {
 	for _, tag := range f.tags {
@@ -199,6 +205,9 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 		}
 		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), few(v.Hosts)})
 	}
+	if only.yaml {
+		return a.printManifests(catalog, views)
+	}
 	if asJSON {
 		return printJSON(a.out, views)
 	}
@@ -206,6 +215,26 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 		return withHint(errors.New("no action is like that"), "`latchgate actions list` shows them all")
 	}
 	return printTable(a.out, []string{"ACTION", "RISK", "FOR", "SECRETS", "HOSTS"}, rows)
+}
+
+// printManifests prints the bundled manifests of those actions as one file.
+func (a *app) printManifests(catalog *manifests.Catalog, views []actionView) error {
+	printed := 0
+	for _, v := range views {
+		text := catalog.Text(v.ID)
+		if text == nil {
+			fmt.Fprintf(a.err, "latchgate: left out: %s is your own, in %s:%d\n", v.ID, v.File, v.Line)
+			continue
+		}
+		if printed++; printed > 1 {
+			fmt.Fprintln(a.out, "---")
+		}
+		fmt.Fprintf(a.out, "%s\n", text)
+	}
+	if printed == 0 {
+		return withHint(errors.New("no bundled action is like that"), "`latchgate actions list` shows them all")
+	}
+	return nil
 }
 
 // few joins words so that a line of a list stays short.
