@@ -46,7 +46,7 @@ type catalogProbe struct {
 	auth    string // "" for a request that passes without a credential; "refused"; "tripwire"
 }
 
-var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat, catalogWork, catalogOps)
+var catalogServices = slices.Concat(catalogCode, catalogModels, catalogChat, catalogWork, catalogOps, catalogMore)
 
 func TestEveryBundledActionSendsItsRequestAndNothingElse(t *testing.T) {
 	w := newCatalogWorld(t)
