@@ -87,7 +87,7 @@ func anchor(title string) string {
 		switch {
 		case c == ' ':
 			return '-'
-		case strings.ContainsRune(".,:;!?'()+/", c):
+		case strings.ContainsRune(".,:;!?'()+/&", c):
 			return -1
 		}
 		return c
