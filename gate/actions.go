@@ -16,7 +16,7 @@ import (
 // action needs prepared as it is first used. A reload makes a new one.
 type actions struct {
 	*manifests.Catalog
-	byID    map[string]*action // the operator's
+	own     map[string]*action // the operator's, and those kept from a file that is broken now
 	bundled sync.Map           // of *action by id: those that were asked for
 }
 
@@ -32,16 +32,16 @@ type action struct {
 }
 
 func newActions(c *manifests.Catalog) *actions {
-	a := &actions{Catalog: c, byID: map[string]*action{}}
+	a := &actions{Catalog: c, own: map[string]*action{}}
 	for _, m := range c.Own() {
-		a.byID[m.ActionID] = &action{Manifest: m}
+		a.own[m.ActionID] = &action{Manifest: m}
 	}
 	return a
 }
 
 // find returns the action, or the error that says which one was meant.
 func (a *actions) find(id string) (*action, error) {
-	if act, ok := a.byID[id]; ok {
+	if act, ok := a.own[id]; ok {
 		return act, nil
 	}
 	if act, ok := a.bundled.Load(id); ok {

@@ -109,16 +109,16 @@ func keepBroken(st, old *state) {
 			broken[p.File] = true
 		}
 	}
-	for id, a := range old.actions.byID {
-		if _, ok := st.actions.byID[id]; broken[a.File] && !ok {
-			st.actions.byID[id] = a
+	for id, a := range old.actions.own {
+		if _, ok := st.actions.own[id]; broken[a.File] && !ok {
+			st.actions.own[id] = a
 		}
 	}
 }
 
 func (st *state) digests() []string {
 	ds := []string{manifests.BuiltinHTTPAPI} // of every bundled action with a provider
-	for _, a := range st.actions.byID {
+	for _, a := range st.actions.own {
 		if a.ProviderModuleDigest != "" {
 			ds = append(ds, a.ProviderModuleDigest)
 		}
