@@ -299,7 +299,7 @@ provider_module_digest: "sha256:`+hex.EncodeToString(sum[:])+`"
 provider_source: list.wasm
 egress: {profile: proxy_allowlist, allowed_domains: ["api.localhost:PORT"]}
 secrets: [{name: TOKEN, required: true}]
-resource_limits: {memory_mb: 64}
+resource_limits: {memory_mb: 64, timeout_seconds: 300}   # it is compiled within, which takes long under the race detector
 `, "[secrets]\nsops_secrets_file = \"secrets.enc.yaml\"\n")
 	w.setSecrets(map[string]string{"TOKEN": token})
 	w.write("actions/list.wasm", string(module))
