@@ -203,6 +203,17 @@ type exchangeBody struct {
 	ended bool
 }
 
+// Read counts what comes. An answer over the run's budget breaks off.
+func (b *exchangeBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.x.returned.Add(int64(n))
+	if n, over := b.x.run.take(n); over != nil {
+		b.x.code = BudgetExhausted
+		return n, over
+	}
+	return n, err
+}
+
 func (b *exchangeBody) Close() error {
 	err := b.ReadCloser.Close()
 	if !b.ended {

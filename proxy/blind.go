@@ -14,15 +14,15 @@ import (
 
 // dialBlind opens the upstream side of a blind tunnel, before the client is
 // told that there is one.
-func (s *Server) dialBlind(ctx context.Context, x *exchange) (net.Conn, *Denial) {
+func (s *Server) dialBlind(connect *http.Request, x *exchange) (net.Conn, *Denial) {
 	// The policy can't see requests in here: it is asked once, for the tunnel.
 	if denied := x.askPolicy(http.MethodConnect, ""); denied != nil {
 		return nil, denied
 	}
-	if !x.run.spend() {
-		return nil, &Denial{Code: BudgetExhausted, Message: "the run has used up its requests"}
+	if denied := x.spend(connect); denied != nil {
+		return nil, denied
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(connect.Context(), dialTimeout)
 	defer cancel()
 	c, err := x.wire.up.tunnel(ctx, x.target.Host, x.target.Authority())
 	if err != nil {
@@ -45,23 +45,26 @@ func (s *Server) relay(client *replayConn, upstream net.Conn, x *exchange) {
 	if _, err := io.WriteString(client.Conn, established); err == nil {
 		watch := newIdleWatch(s.idle, shut)
 		var wg sync.WaitGroup
-		wg.Go(func() { pipe(upstream, client, watch) })
-		pipe(client, upstream, watch)
+		wg.Go(func() { pipe(upstream, client, watch, x.run, &x.received) })
+		pipe(client, upstream, watch, x.run, &x.returned)
 		wg.Wait()
 		watch.timer.Stop()
 	}
 	x.record(nil)
 }
 
-// pipe copies one direction and passes the end of the stream on.
-func pipe(dst, src net.Conn, watch *idleWatch) {
+// pipe copies one direction and passes the end of the stream on. Bytes over the
+// run's budget end the tunnel.
+func pipe(dst, src net.Conn, watch *idleWatch, run *Run, count *atomic.Int64) {
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	for {
 		n, err := src.Read(*buf)
 		if n > 0 {
 			watch.touch()
-			if _, werr := dst.Write((*buf)[:n]); werr != nil {
+			count.Add(int64(n))
+			n, over := run.take(n)
+			if _, werr := dst.Write((*buf)[:n]); werr != nil || over != nil {
 				watch.shut()
 				return
 			}

@@ -20,6 +20,7 @@ func (x *exchange) record(d *Denial) {
 	e := audit.Event{
 		Time: now, Kind: audit.Request, Action: action, Host: x.target.HostHeader(), Method: method,
 		Status: x.status, Code: string(x.code), Duration: now.Sub(x.started),
+		RequestBytes: x.received.Load(), ResponseBytes: x.returned.Load(),
 	}
 	if x.run != nil {
 		e.Run, e.Principal = x.run.ID, x.run.Principal

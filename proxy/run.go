@@ -38,8 +38,12 @@ type RunConfig struct {
 	Placeholders map[string]string
 	// Deadline is when the run expires; zero means it lives until it is closed.
 	Deadline time.Time
-	// MaxRequests bounds the requests of the run; 0 means no bound.
+	// MaxRequests bounds the requests of the run, MaxBytes the bytes of their
+	// and their answers' bodies together; 0 means no bound.
 	MaxRequests int64
+	MaxBytes    int64
+	// Ticket names the approval that the run was opened with; "" for none.
+	Ticket string
 }
 
 // Why a run ended. The cause of [Run.Context] is one of these.
@@ -58,7 +62,7 @@ type Run struct {
 	Door      string
 	Actions   []string // action ids, in the order in which they were asked for
 	Opened    time.Time
-	Deadline  time.Time
+	Ticket    string
 
 	tokenHash    [sha256.Size]byte
 	rules        []*rule
@@ -66,9 +70,11 @@ type Run struct {
 	view         *secrets.View
 	ctx          context.Context
 	cancel       context.CancelCauseFunc
+	deadline     atomic.Pointer[time.Time] // replaced when the run is renewed
 	expiry       *time.Timer
-	max          int64
-	requests     atomic.Int64
+
+	maxRequests, maxBytes int64
+	requests, bytes       atomic.Int64
 
 	routes  atomic.Pointer[map[authority]*route] // copy on write, one entry an authority
 	routeMu sync.Mutex
@@ -80,10 +86,11 @@ type Run struct {
 func newRun(c RunConfig, now time.Time) (*Run, string) {
 	id, token := randomID(6), randomID(24)
 	r := &Run{
-		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Opened: now, Deadline: c.Deadline,
-		tokenHash: sha256.Sum256([]byte(token)), view: c.Secrets, max: c.MaxRequests,
+		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Opened: now, Ticket: c.Ticket,
+		tokenHash: sha256.Sum256([]byte(token)), view: c.Secrets, maxRequests: c.MaxRequests, maxBytes: c.MaxBytes,
 	}
 	r.placeholders = newPlaceholders(c)
+	r.deadline.Store(&c.Deadline)
 	bindings := 0
 	for i := range c.Grants {
 		ru := newRule(c.Grants[i], r.placeholders)
@@ -105,20 +112,26 @@ func (r *Run) Context() context.Context { return r.ctx }
 // Requests is the number of requests that the run has made so far.
 func (r *Run) Requests() int64 { return r.requests.Load() }
 
+// Bytes is the number of bytes of bodies that the run has moved so far, of
+// requests and answers together, and all of a tunnel that is not intercepted.
+func (r *Run) Bytes() int64 { return r.bytes.Load() }
+
+// Budget is how many requests and bytes the run may have; 0 means no bound.
+func (r *Run) Budget() (requests, bytes int64) { return r.maxRequests, r.maxBytes }
+
+// Deadline is when the run expires; zero means it lives until it is closed.
+func (r *Run) Deadline() time.Time { return *r.deadline.Load() }
+
 // alive reports whether the run may still make requests. It is asked on every
 // request, not once a tunnel: a revoked run stops inside its open tunnels.
 func (r *Run) alive(now time.Time) bool {
-	return r.ctx.Err() == nil && (r.Deadline.IsZero() || now.Before(r.Deadline))
+	deadline := r.Deadline()
+	return r.ctx.Err() == nil && (deadline.IsZero() || now.Before(deadline))
 }
 
 func (r *Run) tokenIs(token string) bool {
 	sum := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(sum[:], r.tokenHash[:]) == 1
-}
-
-// spend takes one request from the run's budget.
-func (r *Run) spend() bool {
-	return r.requests.Add(1) <= r.max || r.max == 0
 }
 
 func (r *Run) end(cause error) {

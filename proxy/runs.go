@@ -51,8 +51,8 @@ func (rs *Runs) Open(c RunConfig) (*Run, string, error) {
 	rs.count++
 	rs.byID.Store(r.ID, r)
 	rs.byTok.Store(r.tokenHash, r)
-	if !r.Deadline.IsZero() {
-		r.expiry = time.AfterFunc(r.Deadline.Sub(rs.now()), func() { rs.end(r, ErrRunExpired) })
+	if deadline := r.Deadline(); !deadline.IsZero() {
+		r.expiry = time.AfterFunc(deadline.Sub(rs.now()), func() { rs.end(r, ErrRunExpired) })
 	}
 	return r, token, nil
 }
@@ -75,6 +75,22 @@ func (rs *Runs) Get(id string) (*Run, bool) {
 func (rs *Runs) Close(id string, cause error) bool {
 	r, ok := rs.Get(id)
 	return ok && rs.end(r, cause)
+}
+
+// Renew moves the deadline of a run to a later time; an earlier one changes
+// nothing. It reports whether the run is open and has a deadline.
+func (rs *Runs) Renew(id string, deadline time.Time) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r, ok := rs.Get(id)
+	if !ok || r.Deadline().IsZero() {
+		return false
+	}
+	if deadline.After(r.Deadline()) {
+		r.deadline.Store(&deadline)
+		r.expiry.Reset(deadline.Sub(rs.now()))
+	}
+	return true
 }
 
 // CloseAfter is Close with [ErrRunClosed] in that time, unless something ends
@@ -113,6 +129,10 @@ func (rs *Runs) CloseAll() {
 
 func (rs *Runs) end(r *Run, cause error) bool {
 	rs.mu.Lock()
+	if cause == ErrRunExpired && rs.now().Before(r.Deadline()) { // renewed while its timer fired
+		rs.mu.Unlock()
+		return false
+	}
 	_, open := rs.byID.LoadAndDelete(r.ID)
 	if open {
 		rs.count--

@@ -63,7 +63,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
 	t, denied := x.connectTarget(r)
 	var upstream net.Conn
 	if denied == nil && !x.route.intercept && (x.route.blind || !wire.policy.HasRequest()) {
-		upstream, denied = s.dialBlind(r.Context(), x)
+		upstream, denied = s.dialBlind(r, x)
 	}
 	if denied != nil {
 		writeResponse(w, x.refuse(r, denied))

@@ -208,6 +208,8 @@ func upstreamDenial(err error) *Denial {
 			d.Message, d.Hint = "that host is a cloud metadata service, which is never reached through latchgate", ""
 		}
 		return d
+	case errors.Is(err, errBytesUsedUp):
+		return bytesUsedUp(err)
 	case errors.Is(err, errTooLarge):
 		return &Denial{Code: TooLarge, Message: errTooLarge.Error(), Cause: err}
 	case tlsMessage(err) != "":

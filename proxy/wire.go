@@ -26,6 +26,7 @@ type Wire struct {
 	metrics    *Metrics
 	log        *slog.Logger
 	maxRequest int64
+	mustRecord bool
 	now        func() time.Time
 }
 
@@ -39,6 +40,8 @@ type WireConfig struct {
 	Upstream UpstreamConfig
 	// MaxRequestBytes bounds a request body; 0 means no bound.
 	MaxRequestBytes int64
+	// MustRecord refuses requests while the audit record can't be written.
+	MustRecord bool
 }
 
 // NewWire makes a wire. Close it when the last request is done.
@@ -49,7 +52,7 @@ func NewWire(c WireConfig) (*Wire, error) {
 		return nil, err
 	}
 	return &Wire{up: up, guard: guard, policy: c.Policy, audit: c.Audit, metrics: c.Metrics, log: c.Log,
-		maxRequest: c.MaxRequestBytes, now: time.Now}, nil
+		maxRequest: c.MaxRequestBytes, mustRecord: c.MustRecord, now: time.Now}, nil
 }
 
 // Close drops the pooled upstream connections.
@@ -105,6 +108,8 @@ type exchange struct {
 	// A body may still be on its way up when the answer has ended.
 	tripped  atomic.Pointer[Denial] // a placeholder was seen in it where none may stand
 	replaced atomic.Uint64          // a bit for each of matched that replaced a placeholder
+
+	received, returned atomic.Int64 // bytes of the request's body, and of the answer's
 }
 
 // do is the wire, step by step.
@@ -119,8 +124,8 @@ func (x *exchange) do(r *http.Request, rawPath string) (*http.Response, *Denial)
 	if denied = x.mayIt(r.Method, path); denied != nil {
 		return nil, denied
 	}
-	if !x.run.spend() {
-		return nil, &Denial{Code: BudgetExhausted, Message: "the run has used up its requests"}
+	if denied = x.spend(r); denied != nil {
+		return nil, denied
 	}
 	if denied = x.stamp(r, path); denied != nil {
 		return nil, denied
