@@ -26,7 +26,8 @@ const (
 	Denied       Kind = "denied"        // a request was refused: Code
 	Tripwire     Kind = "tripwire"      // a placeholder stood where no binding allows it
 	Execution    Kind = "execution"     // an action ran through its provider
-	Policy       Kind = "policy"        // a decision, or an approval that was given or denied
+	Policy       Kind = "policy"        // a decision of the policy: Code is allow, deny, approval or error
+	Approval     Kind = "approval"      // a ticket: Code is requested, approved or denied
 	Reload       Kind = "reload"        // configuration, manifests or policy were read again
 	SecretEdited Kind = "secret_edited" // a secret was set or removed: Secrets
 	Note         Kind = "note"          // the record about itself: recovery, missing lines, loss
@@ -46,7 +47,8 @@ type Event struct {
 	Host          string        `json:"host,omitempty"`           // host, with the port where it is not the default
 	Method        string        `json:"method,omitempty"`         // HTTP method
 	Status        int           `json:"status,omitempty"`         // HTTP status that the client got
-	Code          string        `json:"code,omitempty"`           // error code of the contract's §7
+	Code          string        `json:"code,omitempty"`           // error code of the contract's §7, or what Kind says
+	Ticket        string        `json:"ticket,omitempty"`         // id of the approval that it is about
 	Secrets       []string      `json:"secrets,omitempty"`        // names of the secrets that were stamped, approved or edited
 	Reason        string        `json:"reason,omitempty"`         // rule or cause in words; never a value, URL or header
 	RequestBytes  int64         `json:"request_bytes,omitempty"`  // body bytes from the client
@@ -78,6 +80,7 @@ func appendEvent(b []byte, e *Event) []byte {
 	b = appendText(b, "method", e.Method)
 	b = appendInt(b, "status", int64(e.Status))
 	b = appendText(b, "code", e.Code)
+	b = appendText(b, "ticket", e.Ticket)
 	b = appendNames(b, "secrets", e.Secrets)
 	b = appendText(b, "reason", e.Reason)
 	b = appendInt(b, "request_bytes", e.RequestBytes)

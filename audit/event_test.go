@@ -91,7 +91,7 @@ func TestLongTextIsCutAndALineStaysBounded(t *testing.T) {
 // The record never holds a value: a new field is a decision, and this list is
 // where it is taken.
 func TestEventHasNoFieldForAValue(t *testing.T) {
-	want := strings.Fields("Time Kind Run Principal Actions Action Host Method Status Code Secrets Reason RequestBytes ResponseBytes Duration")
+	want := strings.Fields("Time Kind Run Principal Actions Action Host Method Status Code Ticket Secrets Reason RequestBytes ResponseBytes Duration")
 	var got []string
 	for f := range reflect.TypeFor[Event]().Fields() {
 		got = append(got, f.Name)

@@ -22,6 +22,10 @@ type Options struct {
 	// can't be written: false waits until it can, true drops the event, counts
 	// it, and writes the count into the record when writing works again.
 	Lossy bool
+
+	// Tolerant lets Open succeed where the record can't be opened: Healthy says
+	// why, and it is tried again for every event.
+	Tolerant bool
 }
 
 const (
@@ -71,8 +75,8 @@ type syncRequest struct {
 // processes may have the same record open.
 //
 // An empty path gives a Log that discards. The error says why path can't be
-// written; a file that holds something else than a record is refused and left
-// alone.
+// written, unless Options.Tolerant takes that; a file that holds something else
+// than a record is refused and left alone.
 func Open(path string, o Options) (*Log, error) {
 	if path == "" {
 		return nil, nil
@@ -99,7 +103,13 @@ func Open(path string, o Options) (*Log, error) {
 	}
 	var err error
 	if l.writer, err = openWriter(path, o.MaxBytes, l.clock); err != nil {
-		return nil, fmt.Errorf("open the audit record: %w", err)
+		err = fmt.Errorf("open the audit record: %w", err)
+		if !o.Tolerant || errors.Is(err, errForeign) {
+			l.writer.close()
+			return nil, err
+		}
+		l.logger.Error("audit record can't be written", "file", path, "error", err)
+		l.failure.Store(&err)
 	}
 	go l.drain()
 	return l, nil

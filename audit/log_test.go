@@ -277,3 +277,47 @@ func BenchmarkAppendLine(b *testing.B) {
 		buf, l = appendLine(buf[:0], l, &e)
 	}
 }
+
+// A record that can't be opened is not the end where its owner takes that: it
+// is tried again, and what was recorded meanwhile is in it.
+func TestTolerantLogBeginsWhenItsFolderCanBeMade(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "folder")
+	if err := os.WriteFile(folder, nil, 0o600); err != nil { // a file where the folder belongs
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "audit.jsonl")
+	if _, err := Open(path, Options{}); err == nil {
+		t.Fatal("opened a record that can't be there")
+	}
+	l, err := Open(path, Options{Tolerant: true, Lossy: true, Queue: 2})
+	if err != nil || l.Healthy() == nil {
+		t.Fatalf("%v, healthy: %v", err, l.Healthy())
+	}
+	for range 10 { // two wait, the others are counted
+		l.Record(Event{Kind: Request})
+	}
+	if err := l.Sync(context.Background()); err == nil {
+		t.Error("nothing can have been written")
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	l.Record(Event{Kind: Request, Run: "after"})
+	if err := l.Sync(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(l.Healthy(), l.Close(context.Background())); err != nil {
+		t.Error(err)
+	}
+	if n, err := Verify(path); err != nil || n < 4 {
+		t.Errorf("%d events, %v", n, err)
+	}
+	foreign := filepath.Join(folder, "foreign")
+	if err := os.WriteFile(foreign, []byte("not a record\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(foreign, Options{Tolerant: true}); !errors.Is(err, errForeign) {
+		t.Errorf("another file: %v", err)
+	}
+}

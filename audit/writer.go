@@ -26,17 +26,10 @@ type writer struct {
 }
 
 // openWriter opens or makes the record at path, and brings it in order after a
-// crash.
+// crash. Where that fails, the next append tries again.
 func openWriter(path string, maxBytes int64, clock func() time.Time) (*writer, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
 	w := &writer{path: path, maxBytes: maxBytes, clock: clock, head: head{path: path + headSuffix}, last: start}
-	if err := w.append(nil); err != nil {
-		w.close()
-		return nil, err
-	}
-	return w, nil
+	return w, w.append(nil)
 }
 
 func (w *writer) close() {
@@ -55,6 +48,11 @@ func (w *writer) forget() {
 // append writes events in one piece and syncs them: after an error none of them
 // is on disk, and the call may be repeated.
 func (w *writer) append(events []Event) (err error) {
+	if w.file == nil {
+		if err := os.MkdirAll(filepath.Dir(w.path), 0o700); err != nil {
+			return err
+		}
+	}
 	if err := w.head.lock(); err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func (l *loader) check(c *Config) {
 		l.wrong("ca.dir", "must not be empty: write the folder of the certificate authority")
 	}
 	l.checkEnum("secrets.backend", c.Secrets.Backend, "auto", "embedded", "sops")
+	l.checkEnum("audit.on_failure", c.Audit.OnFailure, "refuse", "warn")
 	l.checkEnum("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.checkEnum("log.format", c.Log.Format, "auto", "text", "json")
 }

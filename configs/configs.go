@@ -88,7 +88,8 @@ type CA struct {
 
 // Audit configures the record.
 type Audit struct {
-	File string `koanf:"file"` // "" switches the record off
+	File      string `koanf:"file"`       // "" switches the record off
+	OnFailure string `koanf:"on_failure"` // refuse or warn, while the record can't be written
 }
 
 // Log configures the daemon's log.
@@ -181,7 +182,7 @@ func Defaults() Config {
 			DecryptTimeout:  10 * time.Second,
 		},
 		CA:    CA{Dir: ".latchgate/ca"},
-		Audit: Audit{File: ".latchgate/audit.jsonl"},
+		Audit: Audit{File: ".latchgate/audit.jsonl", OnFailure: "refuse"},
 		Log:   Log{Level: "info", Format: "auto"},
 	}
 }

@@ -102,7 +102,7 @@ func TestKeysAreThoseOfTheContract(t *testing.T) {
 	want := strings.Fields(`proxy.listen proxy.default_actions proxy.upstream_ca_file proxy.upstream_proxy proxy.allow_private
 		proxy.max_request_bytes proxy.header_timeout proxy.idle_timeout proxy.drain_timeout gate.socket gate.max_runs
 		metrics.listen manifests.dirs manifests.bundled policy.dirs policy.data secrets.sops_secrets_file
-		secrets.sops_key_file secrets.backend secrets.decrypt_timeout ca.dir audit.file log.level log.format`)
+		secrets.sops_key_file secrets.backend secrets.decrypt_timeout ca.dir audit.file audit.on_failure log.level log.format`)
 	if got := Keys(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -142,6 +142,7 @@ decrypt_timeout = "3s"
 dir = "/ca"
 [audit]
 file = ""
+on_failure = "warn"
 [log]
 level = "debug"
 format = "json"
@@ -162,6 +163,7 @@ format = "json"
 		}},
 		Secrets: Secrets{SopsKeyFile: "/k", Backend: "sops", DecryptTimeout: 3 * time.Second},
 		CA:      CA{Dir: "/ca"},
+		Audit:   Audit{OnFailure: "warn"},
 		Log:     Log{Level: "debug", Format: "json"},
 		file:    c.file, origins: c.origins,
 	}
