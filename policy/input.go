@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/latchgate/latchgate/audit"
 )
 
 // ActionInput is `input` in data.latchgate.action, under its JSON names. Lists
@@ -45,6 +47,12 @@ type requestKey struct {
 
 func (in *RequestInput) key() requestKey {
 	return requestKey{in.Principal, in.Run, strings.Join(in.Actions, "\x00"), in.Action, in.Scheme, in.Host, in.Method, in.Path, in.Port}
+}
+
+// event is what the record says of a decision on in. The path is left out: it
+// may hold anything.
+func (in *RequestInput) event() audit.Event {
+	return audit.Event{Run: in.Run, Principal: in.Principal, Action: in.Action, Host: in.Host, Method: in.Method}
 }
 
 // term builds what a rule sees without going through JSON, which would be most

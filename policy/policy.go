@@ -20,6 +20,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/latchgate/latchgate/audit"
 )
 
 // defaultTimeout is how long a rule may think.
@@ -38,6 +40,8 @@ type Options struct {
 	// Registerer and Logger are read by New alone; nil is none.
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
+	// Audit gets an event for each decision; read by New alone, nil is none.
+	Audit *audit.Log
 }
 
 // Engine decides by the policy in force. It is safe for concurrent use and
@@ -47,6 +51,7 @@ type Engine struct {
 	reloading sync.Mutex // one Reload at a time, so that the last one asked for wins
 	metrics   *metrics
 	log       *slog.Logger
+	audit     *audit.Log
 }
 
 // New compiles the policy and runs its tests. An error names file and line.
@@ -58,7 +63,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{metrics: newMetrics(o.Registerer), log: o.Logger}
+	e := &Engine{metrics: newMetrics(o.Registerer), log: o.Logger, audit: o.Audit}
 	e.rules.Store(rules)
 	return e, nil
 }
@@ -80,8 +85,15 @@ func (e *Engine) Reload(ctx context.Context, o Options) error {
 // and an undefined decision deny.
 func (e *Engine) Action(ctx context.Context, in ActionInput) Decision {
 	d := e.action(ctx, in)
-	e.metrics.count(d)
+	e.decided(d, audit.Event{Principal: in.Principal, Actions: in.Actions, Action: in.Action, Secrets: d.ApprovedSecrets})
 	return d
+}
+
+// decided counts a decision and puts it into the record.
+func (e *Engine) decided(d Decision, about audit.Event) {
+	e.metrics.count(d)
+	about.Kind, about.Code, about.Reason = audit.Policy, string(d.Code), d.Reason
+	e.audit.Record(about)
 }
 
 func (e *Engine) action(ctx context.Context, in ActionInput) Decision {
@@ -118,7 +130,7 @@ func (e *Engine) Request(ctx context.Context, in RequestInput) Decision {
 	if r.decided != nil {
 		key = in.key()
 		if d, ok := r.decided.Get(key); ok {
-			e.metrics.count(d)
+			e.decided(d, in.event())
 			return d
 		}
 	}
@@ -126,7 +138,7 @@ func (e *Engine) Request(ctx context.Context, in RequestInput) Decision {
 	if r.decided != nil && d.Code != CodeError {
 		r.decided.Add(key, d)
 	}
-	e.metrics.count(d)
+	e.decided(d, in.event())
 	return d
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
+
+	"github.com/latchgate/latchgate/audit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -298,5 +300,54 @@ func TestPanicInAnEvaluationIsAFailureLikeAnyOther(t *testing.T) {
 	e.rules.Store(&ruleset{timeout: time.Second}) // without a store to read from
 	if d := e.Action(t.Context(), issue("low")); d.Allow || d.Code != CodeError || !strings.Contains(d.Err.Error(), "panic") {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Each decision is in the record, those that were remembered too; neither the
+// path of a request nor an argument is.
+func TestEachDecisionIsRecorded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	log, err := audit.Open(file, audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := folder(t, map[string]string{"p.rego": `package latchgate
+default action := {"allow": false, "reason": "no"}
+action := {"allow": true, "reason": "yes", "require_approval": input.action == "ask", "approved_secrets": ["A"]} if input.action in {"run", "ask"}
+action := {"allow": 1} if input.action == "broken"
+request := {"allow": input.method == "GET", "reason": "by method"}
+`})
+	ctx := context.Background()
+	e, err := New(ctx, Options{Dirs: []string{dir}, Audit: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"run", "ask", "no", "broken"} {
+		e.Action(ctx, ActionInput{Principal: "user:test", Actions: []string{id}, Action: id, Secrets: []string{"A", "B"}, Args: map[string]any{"x": "argument"}})
+	}
+	for range 2 {
+		e.Request(ctx, RequestInput{Principal: "user:test", Run: "run-1", Action: "run", Host: "api.example.com", Method: "GET", Path: "/private"})
+	}
+	e.Request(ctx, RequestInput{Principal: "user:test", Run: "run-1", Action: "run", Host: "api.example.com", Method: "PUT", Path: "/private"})
+	if err := log.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for entry, err := range audit.Read(file) {
+		if err != nil || entry.Kind != audit.Policy || entry.Principal != "user:test" {
+			t.Fatalf("%+v %v", entry, err)
+		}
+		got = append(got, strings.Join([]string{entry.Run, entry.Action, entry.Host, entry.Method, entry.Code, strings.Join(entry.Secrets, "+"), entry.Reason}, " "))
+	}
+	want := []string{
+		" run   allow A yes", " ask   approval A yes", " no   deny  no", " broken   error  the policy's answer is not a decision",
+		"run-1 run api.example.com GET allow  by method", "run-1 run api.example.com GET allow  by method", "run-1 run api.example.com PUT deny  by method",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	raw, _ := os.ReadFile(file)
+	if bytes.Contains(raw, []byte("private")) || bytes.Contains(raw, []byte("argument")) {
+		t.Errorf("a path or an argument is in the record:\n%s", raw)
 	}
 }
