@@ -20,6 +20,7 @@ type Kind string
 // The kinds of events.
 const (
 	RunOpened    Kind = "run_opened"    // the policy said yes and the run exists
+	RunRenewed   Kind = "run_renewed"   // its deadline was moved
 	RunClosed    Kind = "run_closed"    // it ended, expired or was revoked: Reason
 	RunRefused   Kind = "run_refused"   // it was never opened: Code
 	Request      Kind = "request"       // a request went upstream and was answered

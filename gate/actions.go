@@ -3,7 +3,10 @@ package gate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -56,6 +59,18 @@ func (a *actions) find(id string) (*action, error) {
 		e.Hint = fmt.Sprintf("did you mean %q? %s", near, e.Hint)
 	}
 	return nil, e
+}
+
+// all returns every action that find finds, by id.
+func (a *actions) all() []*manifests.Manifest {
+	byID := map[string]*manifests.Manifest{}
+	for _, m := range a.All() {
+		byID[m.ActionID] = m
+	}
+	for id, act := range a.own {
+		byID[id] = act.Manifest
+	}
+	return slices.SortedFunc(maps.Values(byID), func(x, y *manifests.Manifest) int { return strings.Compare(x.ActionID, y.ActionID) })
 }
 
 // env is the variable that the action declares for a secret.

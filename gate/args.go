@@ -1,9 +1,11 @@
 package gate
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -18,10 +20,10 @@ import (
 func CoerceArgs(schema map[string]any, words []string) (map[string]any, error) {
 	args := map[string]any{}
 	properties, _ := schema["properties"].(map[string]any)
-	for _, word := range words {
+	for i, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("argument %d is not key=value", len(args)+1)
+			return nil, fmt.Errorf("argument %d is not key=value", i+1)
 		}
 		property, _ := properties[key].(map[string]any)
 		if textual(property["type"]) {
@@ -29,12 +31,34 @@ func CoerceArgs(schema map[string]any, words []string) (map[string]any, error) {
 			continue
 		}
 		var v any
-		if err := json.Unmarshal([]byte(value), &v); err != nil {
+		if err := decodeJSON([]byte(value), &v); err != nil {
 			return nil, fmt.Errorf("argument %s must be %v, written as JSON", key, property["type"])
 		}
 		args[key] = v
 	}
 	return args, nil
+}
+
+// DecodeArgs makes arguments of a JSON object. Numbers stay as they are written.
+func DecodeArgs(raw []byte) (map[string]any, error) {
+	var args map[string]any
+	if err := decodeJSON(raw, &args); err != nil || args == nil {
+		return nil, errors.New("not a JSON object")
+	}
+	return args, nil
+}
+
+// decodeJSON is json.Unmarshal, but that 12345678901234567890 stays what it is.
+func decodeJSON(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }
 
 // textual reports whether a property of that type takes a shell word as it is.
@@ -93,6 +117,14 @@ func (a *action) checkArgs(args map[string]any) ([]byte, error) {
 			Hint: fmt.Sprintf("`latchgate actions show %s` shows what it takes", a.ActionID)}
 	}
 	return raw, nil
+}
+
+// checkResult validates what a provider returned against the action's schema.
+func (a *action) checkResult(result []byte) error {
+	if problems := schemaProblems(a.result, result); len(problems) > 0 {
+		return &Error{Code: CodeResultInvalid, Message: "the provider's result is not what the action promises: " + strings.Join(problems, "; ")}
+	}
+	return nil
 }
 
 // schemaProblems lists what is wrong with a document: where, and what the

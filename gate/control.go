@@ -19,9 +19,6 @@ import (
 // maxControlBody bounds a request of the control API.
 const maxControlBody = 8 << 20
 
-// maxTTL bounds the life that a run is opened with, so that it fits a Duration.
-const maxTTL = 10 * 365 * 24 * time.Hour
-
 // Control is the operator's door: JSON over HTTP on a unix socket of mode
 // 0600, for processes of the same user and root alone.
 type Control struct {
@@ -29,59 +26,21 @@ type Control struct {
 	version string
 	server  *http.Server
 	lock    *os.File
-}
-
-// Status is what GET /v1/status answers.
-type Status struct {
-	Version string `json:"version"`
-	PID     int    `json:"pid"`
-	Proxy   string `json:"proxy"`
-	Metrics string `json:"metrics,omitempty"`
-	Config  string `json:"config,omitempty"`
-	Runs    int    `json:"runs"`
-	Actions int    `json:"actions"`
-	Ready   bool   `json:"ready"`
-	Fault   string `json:"fault,omitempty"`
-	Trust   Trust  `json:"trust"`
-}
-
-// RunStatus is one open run in GET /v1/runs.
-type RunStatus struct {
-	ID        string    `json:"run"`
-	Principal string    `json:"principal"`
-	Door      string    `json:"door"`
-	Actions   []string  `json:"actions"`
-	Opened    time.Time `json:"opened"`
-	Expires   time.Time `json:"expires,omitzero"`
-	Requests  int64     `json:"requests"`
-}
-
-// runRequest is the body of POST /v1/runs.
-type runRequest struct {
-	Door    string   `json:"door"`
-	Actions []string `json:"actions"`
-	// TTLSeconds is the life of the run; 0: until it is closed.
-	TTLSeconds float64 `json:"ttl_seconds,omitempty"`
-	// Attached ties the run to this request: the answer stays open, and the run
-	// is closed when the client goes away, however it goes.
-	Attached bool `json:"attached,omitempty"`
-}
-
-type executeRequest struct {
-	Args map[string]any `json:"args"`
+	closing context.Context // done when the server shuts down: who waits for something is answered
+	close   context.CancelFunc
 }
 
 // NewControl makes the control API of a gate.
 func NewControl(g *Gate, version string) *Control {
 	c := &Control{gate: g, version: version}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", c.status)
-	mux.HandleFunc("GET /v1/runs", c.list)
-	mux.HandleFunc("POST /v1/runs", c.open)
-	mux.HandleFunc("DELETE /v1/runs/{id}", c.revoke)
-	mux.HandleFunc("POST /v1/actions/{id}/execute", c.execute)
+	for _, r := range routes {
+		mux.HandleFunc(r.pattern, c.guarded(r.serve))
+	}
+	c.closing, c.close = context.WithCancel(context.Background())
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ConnContext: withPeer,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	c.server.RegisterOnShutdown(c.close)
 	return c
 }
 
@@ -126,8 +85,10 @@ func (c *Control) Serve(ln net.Listener) error {
 	return nil
 }
 
-// Shutdown ends attached runs and lets other requests finish until ctx is done.
+// Shutdown ends waits, event streams and attached runs, and lets other requests
+// finish until ctx is done.
 func (c *Control) Shutdown(ctx context.Context) error {
+	defer c.close()
 	err := c.server.Shutdown(ctx)
 	_ = c.server.Close()
 	if c.lock != nil {
@@ -166,101 +127,17 @@ func PrincipalOf(uid uint32) string {
 	return "uid:" + id
 }
 
-func (c *Control) status(w http.ResponseWriter, r *http.Request) {
-	if _, err := principal(r); err != nil {
-		c.fail(w, err)
-		return
-	}
-	g := c.gate
-	s := Status{Version: c.version, PID: os.Getpid(), Config: g.Config().File(), Metrics: g.Config().Metrics.Listen,
-		Runs: len(g.runs.List()), Actions: g.state.Load().actions.Len(), Ready: true, Trust: g.trust}
-	if ln := g.listener.Load(); ln != nil {
-		s.Proxy = (*ln).String()
-	}
-	if err := g.Ready(); err != nil {
-		s.Ready, s.Fault = false, err.Error()
-	}
-	c.answer(w, s)
-}
-
-func (c *Control) list(w http.ResponseWriter, r *http.Request) {
-	if _, err := principal(r); err != nil {
-		c.fail(w, err)
-		return
-	}
-	c.answer(w, c.gate.RunStatuses())
-}
-
-// RunStatuses lists the open runs, oldest first.
-func (g *Gate) RunStatuses() []RunStatus {
-	all := []RunStatus{}
-	for _, r := range g.runs.List() {
-		all = append(all, RunStatus{ID: r.ID, Principal: r.Principal, Door: r.Door, Actions: r.Actions, Opened: r.Opened, Expires: r.Deadline, Requests: r.Requests()})
-	}
-	return all
-}
-
-func (c *Control) open(w http.ResponseWriter, r *http.Request) {
-	who, err := principal(r)
-	var q runRequest
-	if err == nil {
-		err = readBody(w, r, &q)
-	}
-	if err == nil && q.Door != DoorExec && q.Door != DoorEnv {
-		err = &Error{Code: CodeBadRequest, Message: "door is exec or env"}
-	}
-	if err == nil && (q.TTLSeconds < 0 || q.TTLSeconds > maxTTL.Seconds()) {
-		err = &Error{Code: CodeBadRequest, Message: "ttl_seconds is negative or longer than ten years"}
-	}
-	var run *OpenedRun
-	if err == nil {
-		run, err = c.gate.Open(r.Context(), OpenRequest{Principal: who, Door: q.Door, Actions: q.Actions,
-			TTL: time.Duration(q.TTLSeconds * float64(time.Second))})
-	}
-	if err != nil {
-		c.fail(w, err)
-		return
-	}
-	if q.Attached {
-		defer c.gate.Close(run.ID)
-	}
-	c.answer(w, run)
-	if q.Attached && http.NewResponseController(w).Flush() == nil {
-		select {
-		case <-r.Context().Done():
-		case <-run.run.Context().Done():
+// guarded lets a handler answer the same user and root alone.
+func (c *Control) guarded(serve func(*Control, http.ResponseWriter, *http.Request, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := principal(r)
+		if err == nil {
+			err = serve(c, w, r, who)
+		}
+		if err != nil {
+			c.fail(w, err)
 		}
 	}
-}
-
-func (c *Control) revoke(w http.ResponseWriter, r *http.Request) {
-	_, err := principal(r)
-	id := r.PathValue("id")
-	if err == nil && !c.gate.Revoke(id) {
-		err = &Error{Code: CodeRunUnknown, Message: "there is no open run of that id", Hint: "`latchgate runs list` shows the open ones"}
-	}
-	if err != nil {
-		c.fail(w, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (c *Control) execute(w http.ResponseWriter, r *http.Request) {
-	who, err := principal(r)
-	var q executeRequest
-	if err == nil {
-		err = readBody(w, r, &q)
-	}
-	var done *Executed
-	if err == nil {
-		done, err = c.gate.Execute(r.Context(), ExecuteRequest{Principal: who, Action: r.PathValue("id"), Args: q.Args})
-	}
-	if err != nil {
-		c.fail(w, err)
-		return
-	}
-	c.answer(w, done)
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, into any) error {
@@ -273,19 +150,19 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-func (c *Control) answer(w http.ResponseWriter, v any) {
+// answer writes v, and returns nil: that the client went away is no failure.
+func (c *Control) answer(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
+	return nil
 }
 
 func (c *Control) fail(w http.ResponseWriter, err error) {
 	e := asError(err, "")
 	if e.Code == CodeInternal {
-		c.gate.log.Error("control request failed", "err", err)
+		c.gate.log.Error("control request failed", "err", errors.Join(err, e.Err))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.status())
-	_ = json.NewEncoder(w).Encode(struct {
-		Error *Error `json:"error"`
-	}{e})
+	_ = json.NewEncoder(w).Encode(errorAnswer{e})
 }

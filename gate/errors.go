@@ -17,11 +17,16 @@ const (
 	CodeActionUnknown    = "action_unknown"
 	CodeArgumentsInvalid = "arguments_invalid"
 	CodePolicyDenied     = "policy_denied"
-	CodeApprovalRequired = "approval_required"
+	CodeApprovalRequired = "approval_required" // Ticket says which, where there is one
+	CodeApprovalDenied   = "approval_denied"
+	CodeApprovalUnknown  = "approval_unknown"
+	CodeApprovalEnded    = "approval_ended"
 	CodeNoProvider       = "no_provider"
 	CodeResultInvalid    = "result_invalid"
 	CodeOverloaded       = "overloaded"
 	CodeRunUnknown       = "run_unknown"
+	CodeRunEndless       = "run_endless"
+	CodeAuditUnavailable = "audit_unavailable"
 	CodeDraining         = "draining"
 	CodeInternal         = "internal"
 )
@@ -34,6 +39,8 @@ type Error struct {
 	Hint    string `json:"hint,omitempty"`
 	Run     string `json:"run,omitempty"`
 	Action  string `json:"action,omitempty"`
+	// Ticket is the approval that the request needs: it can be waited for.
+	Ticket string `json:"ticket,omitempty"`
 	// Detail is the error document of a provider, where it wrote one.
 	Detail json.RawMessage `json:"detail,omitempty"`
 	Err    error           `json:"-"`
@@ -47,13 +54,15 @@ func (e *Error) Unwrap() error { return e.Err }
 // status is the HTTP status with which the control API answers.
 func (e *Error) status() int {
 	switch e.Code {
-	case CodeBadRequest, CodeArgumentsInvalid, CodeNoProvider:
+	case CodeBadRequest, CodeArgumentsInvalid, CodeNoProvider, CodeRunEndless:
 		return http.StatusBadRequest
-	case CodeActionUnknown, CodeRunUnknown:
+	case CodeActionUnknown, CodeRunUnknown, CodeApprovalUnknown:
 		return http.StatusNotFound
-	case CodePolicyDenied, CodeApprovalRequired:
+	case CodePolicyDenied, CodeApprovalRequired, CodeApprovalDenied:
 		return http.StatusForbidden
-	case CodeOverloaded, CodeDraining:
+	case CodeApprovalEnded:
+		return http.StatusConflict
+	case CodeOverloaded, CodeDraining, CodeAuditUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeInternal:
 		return http.StatusInternalServerError

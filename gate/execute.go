@@ -1,12 +1,12 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/latchgate/latchgate/audit"
@@ -16,8 +16,14 @@ import (
 // ExecuteRequest asks for one execution of an action through its provider.
 type ExecuteRequest struct {
 	Principal string
+	Door      string // DoorRun or DoorMCP; "" is DoorRun
 	Action    string
 	Args      map[string]any
+	// TTL, MaxRequests and MaxBytes bound the run below what the action's limits
+	// do anyway; 0: nothing more.
+	TTL         time.Duration
+	MaxRequests int64
+	MaxBytes    int64
 }
 
 // Executed is what an execution gave.
@@ -32,21 +38,26 @@ type Executed struct {
 // Execute runs an action: validate the arguments, ask the policy, resolve the
 // secrets, open the run, instantiate the provider, execute, close the run,
 // validate the result. Every failure is an [*Error] with a code of its own.
+//
+// Like [Gate.Open] it does not wait for an approval: code approval_required
+// comes with a ticket, and once that is approved the same call executes.
 func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error) {
 	st := g.state.Load()
+	open := OpenRequest{Principal: q.Principal, Door: cmp.Or(q.Door, DoorRun), Actions: []string{q.Action}, Args: q.Args, state: st,
+		TTL: q.TTL, MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes}
 	a, err := st.actions.find(q.Action)
 	if err != nil {
-		return nil, g.refused(OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{q.Action}}, err)
+		return nil, g.refused(open, err)
 	}
-	args := withDefaults(a.IO.RequestSchema, q.Args)
-	open := OpenRequest{Principal: q.Principal, Door: DoorRun, Actions: []string{a.ActionID}, Args: args, state: st,
-		TTL: a.Limits.Timeout + time.Second, max: int64(a.Limits.MaxIOCalls)}
+	open.Args = withDefaults(a.IO.RequestSchema, q.Args)
+	open.TTL = least(q.TTL, a.Limits.Timeout+time.Second)
+	open.MaxRequests = least(q.MaxRequests, int64(a.Limits.MaxIOCalls))
 	if a.ProviderModuleDigest == "" {
 		return nil, g.refused(open, &Error{Code: CodeNoProvider, Action: a.ActionID,
 			Message: fmt.Sprintf("action %s has no provider: it is for agents, through the proxy", a.ActionID),
 			Hint:    fmt.Sprintf("latchgate exec --action %s -- COMMAND", a.ActionID)})
 	}
-	raw, err := a.checkArgs(args)
+	raw, err := a.checkArgs(open.Args)
 	if err != nil {
 		return nil, g.refused(open, err)
 	}
@@ -54,8 +65,10 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 	if err != nil {
 		return nil, err
 	}
-	defer g.Close(run.ID)
 	done, err := g.execute(ctx, a, run, raw)
+	if err == nil {
+		err = a.checkResult(done.Result)
+	}
 	g.recordExecution(q, a, run, err)
 	if err != nil {
 		e := asError(err, a.ActionID)
@@ -65,7 +78,17 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 	return done, nil
 }
 
+// least is the smaller of two bounds; 0 is none.
+func least[T int64 | time.Duration](a, b T) T {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// execute lets the provider work, and closes the run.
 func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte) (*Executed, error) {
+	defer g.Close(run.ID)
 	if !g.executing.TryRLock() {
 		return nil, &Error{Code: CodeDraining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
 	}
@@ -100,9 +123,6 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 	})
 	if err != nil {
 		return nil, g.guestFailure(run, err)
-	}
-	if problems := schemaProblems(a.result, result.Output); len(problems) > 0 {
-		return nil, &Error{Code: CodeResultInvalid, Message: "the provider's result is not what the action promises: " + strings.Join(problems, "; ")}
 	}
 	return &Executed{Run: run.ID, Action: a.ActionID, Result: result.Output, IOCalls: result.IOCalls, Duration: time.Since(started)}, nil
 }

@@ -46,6 +46,8 @@ type Gate struct {
 	secretStats *secrets.Metrics
 
 	audit     *audit.Log
+	auditFile string // "": nothing is recorded
+	approvals *Approvals
 	ca        *certs.CA
 	trust     Trust
 	policy    *policy.Engine
@@ -88,9 +90,13 @@ func New(ctx context.Context, o Options) (_ *Gate, err error) {
 			err = errors.Join(err, g.Shutdown(ctx))
 		}
 	}()
-	if g.audit, err = audit.Open(c.Audit.File, audit.Options{Logger: o.Log}); err != nil {
-		return nil, fmt.Errorf("open the audit record: %w", err)
+	// While the record can't be written, what is done is the operator's choice;
+	// to wait for it would hang what has ended already, and the shutdown.
+	if g.audit, err = audit.Open(c.Audit.File, audit.Options{Logger: o.Log, Lossy: true, Tolerant: c.Audit.OnFailure == "warn"}); err != nil {
+		return nil, err
 	}
+	g.auditFile = c.Audit.File
+	g.approvals = OpenApprovals(c, g.audit)
 	if g.ca, err = certs.Open(c.CA.Dir, certs.Options{Registerer: o.Registerer, Logger: o.Log}); err != nil {
 		return nil, err
 	}
@@ -120,7 +126,7 @@ func New(ctx context.Context, o Options) (_ *Gate, err error) {
 }
 
 func (g *Gate) policyOptions(c *configs.Config) policy.Options {
-	return policy.Options{Dirs: c.Policy.Dirs, Data: c.Policy.Data, Registerer: g.registry, Logger: g.log}
+	return policy.Options{Dirs: c.Policy.Dirs, Data: c.Policy.Data, Registerer: g.registry, Logger: g.log, Audit: g.audit}
 }
 
 // secretsOptions says how a configuration's secrets are opened. The default
@@ -162,7 +168,8 @@ func (g *Gate) newWire(c *configs.Config) (*proxy.Wire, error) {
 		}
 	}
 	return proxy.NewWire(proxy.WireConfig{Policy: g.policy, Audit: g.audit, Metrics: g.wireStats, Log: g.log, MaxRequestBytes: c.Proxy.MaxRequestBytes,
-		Upstream: proxy.UpstreamConfig{Roots: roots, Proxy: c.Proxy.UpstreamProxy.Get(), AllowPrivate: c.Proxy.AllowPrivate}})
+		MustRecord: c.Audit.OnFailure == "refuse",
+		Upstream:   proxy.UpstreamConfig{Roots: roots, Proxy: c.Proxy.UpstreamProxy.Get(), AllowPrivate: c.Proxy.AllowPrivate}})
 }
 
 // openDefaultRun opens the run of clients that send no credentials, where
@@ -235,6 +242,9 @@ func (g *Gate) Trust() Trust { return g.trust }
 
 // Config is the configuration in force.
 func (g *Gate) Config() *configs.Config { return g.state.Load().config }
+
+// Approvals are the tickets of the requests that a person has to agree to.
+func (g *Gate) Approvals() *Approvals { return g.approvals }
 
 // Runs are the open runs.
 func (g *Gate) Runs() *proxy.Runs { return g.runs }

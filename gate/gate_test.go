@@ -551,17 +551,17 @@ func TestTheControlSocket(t *testing.T) {
 		t.Fatalf("%+v %v", client, err)
 	}
 	t.Run("execute", func(t *testing.T) {
-		done, err := client.Execute(ctx, "call", map[string]any{"id": "1"})
+		done, err := client.Execute(ctx, ExecuteRequest{Action: "call", Args: map[string]any{"id": "1"}})
 		if err != nil || !strings.Contains(string(done.Result), `"ok":true`) {
 			t.Fatalf("%+v %v", done, err)
 		}
-		_, err = client.Execute(ctx, "call", nil)
+		_, err = client.Execute(ctx, ExecuteRequest{Action: "call"})
 		if e := code(t, err, CodeArgumentsInvalid); e.Hint == "" || e.Action != "call" {
 			t.Errorf("%+v", e)
 		}
 	})
 	t.Run("an attached run ends with its client", func(t *testing.T) {
-		run, release, err := client.OpenAttached(ctx, DoorExec, []string{"call"})
+		run, release, err := client.OpenAttached(ctx, OpenRequest{Door: DoorExec, Actions: []string{"call"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -573,7 +573,7 @@ func TestTheControlSocket(t *testing.T) {
 		<-r.Context().Done()
 	})
 	t.Run("revoke", func(t *testing.T) {
-		run, err := client.Open(ctx, DoorEnv, []string{"call"}, time.Minute)
+		run, err := client.Open(ctx, OpenRequest{Door: DoorEnv, Actions: []string{"call"}, TTL: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -591,11 +591,11 @@ func TestTheControlSocket(t *testing.T) {
 		code(t, client.Revoke(ctx, run.ID), CodeRunUnknown)
 	})
 	t.Run("what is wrong with a request", func(t *testing.T) {
-		_, err := client.Open(ctx, "window", []string{"call"}, time.Minute)
+		_, err := client.Open(ctx, OpenRequest{Door: "window", Actions: []string{"call"}, TTL: time.Minute})
 		code(t, err, CodeBadRequest)
-		_, err = client.Open(ctx, DoorEnv, []string{"nothing"}, time.Minute)
+		_, err = client.Open(ctx, OpenRequest{Door: DoorEnv, Actions: []string{"nothing"}, TTL: time.Minute})
 		code(t, err, CodeActionUnknown)
-		_, err = client.Open(ctx, DoorEnv, nil, time.Minute)
+		_, err = client.Open(ctx, OpenRequest{Door: DoorEnv, TTL: time.Minute})
 		code(t, err, CodeBadRequest)
 	})
 }

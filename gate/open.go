@@ -21,6 +21,7 @@ const (
 	DoorExec    = "exec"
 	DoorEnv     = "env"
 	DoorRun     = "run"
+	DoorMCP     = "mcp"
 	DoorDefault = "default"
 )
 
@@ -31,8 +32,12 @@ type OpenRequest struct {
 	Actions   []string
 	TTL       time.Duration  // 0: the run lives until it is closed
 	Args      map[string]any // of the action, when a provider is to execute it
-	state     *state         // what the caller looked at already; nil: what is in force
-	max       int64          // requests that the run may make; 0: no bound
+	// MaxRequests bounds the run's requests, MaxBytes the bytes of their and
+	// their answers' bodies together; 0: no bound.
+	MaxRequests int64
+	MaxBytes    int64
+
+	state *state // what the caller looked at already; nil: what is in force
 }
 
 // OpenedRun is a run and what its client needs to use it.
@@ -55,8 +60,11 @@ type OpenedRun struct {
 	run *proxy.Run
 }
 
-// Open opens a run of the actions: manifests, policy, secrets, run, in this
-// order. Everything that goes wrong refuses the run with an [*Error].
+// Open opens a run of the actions: manifests, policy and approval, secrets, run,
+// in this order. Everything that goes wrong refuses the run with an [*Error].
+//
+// It never waits for an approval. Code approval_required comes with a ticket:
+// once that is approved, the same request opens the run.
 func (g *Gate) Open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	o, err := g.open(ctx, q)
 	if err != nil {
@@ -73,7 +81,12 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	if st == nil {
 		st = g.state.Load()
 	}
+	if err := g.audit.Healthy(); err != nil && st.config.Audit.OnFailure == "refuse" {
+		return nil, &Error{Code: CodeAuditUnavailable, Message: "the audit record can't be written, and no run is opened without one", Err: err,
+			Hint: "the operator's log has the cause; audit.on_failure in latchgate.toml says what happens then"}
+	}
 	var grants []proxy.Grant
+	var asks []string // why the policy wants an approval
 	for _, id := range q.Actions {
 		if slices.ContainsFunc(grants, func(gr proxy.Grant) bool { return gr.Manifest.ActionID == id }) {
 			continue
@@ -82,36 +95,65 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 		if err != nil {
 			return nil, err
 		}
-		grant, err := g.decide(ctx, q, a.Manifest)
+		grant, why, err := g.decide(ctx, q, a.Manifest)
 		if err != nil {
 			return nil, err
 		}
-		grants = append(grants, grant)
+		if grants = append(grants, grant); why != "" {
+			asks = append(asks, why)
+		}
+	}
+	var ticket string
+	if len(asks) > 0 {
+		var err error
+		if ticket, err = g.approved(q, grants, asks); err != nil {
+			return nil, err
+		}
 	}
 	view, err := g.resolve(ctx, st.secrets, grants)
 	if err != nil {
 		return nil, err
+	}
+	return g.openDecided(q, grants, view, ticket)
+}
+
+// openDecided opens a run that nothing speaks against any more, and uses its
+// approval up.
+func (g *Gate) openDecided(q OpenRequest, grants []proxy.Grant, view *secrets.View, ticket string) (*OpenedRun, error) {
+	if ticket != "" {
+		claimed, err := g.approvals.claim(ticket)
+		if err != nil {
+			return nil, err
+		}
+		if !claimed {
+			return nil, &Error{Code: CodeApprovalEnded, Ticket: ticket, Message: "the approval was used or withdrawn in this moment", Hint: "ask again, for another ticket"}
+		}
 	}
 	var deadline time.Time
 	if q.TTL > 0 {
 		deadline = time.Now().Add(q.TTL)
 	}
 	tokens := placeholders(grants)
-	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Placeholders: tokens, Deadline: deadline, MaxRequests: q.max})
+	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Placeholders: tokens,
+		Deadline: deadline, MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes, Ticket: ticket})
 	if err != nil {
+		if ticket != "" {
+			err = errors.Join(err, g.approvals.giveBack(ticket))
+		}
 		return nil, err
 	}
 	for _, id := range run.Actions {
 		g.metrics.open.WithLabelValues(id).Inc()
 	}
-	g.audit.Record(audit.Event{Time: run.Opened, Kind: audit.RunOpened, Run: run.ID, Principal: q.Principal, Actions: run.Actions, Secrets: secretNames(grants)})
+	g.audit.Record(audit.Event{Time: run.Opened, Kind: audit.RunOpened, Run: run.ID, Principal: q.Principal, Actions: run.Actions, Secrets: secretNames(grants), Ticket: ticket})
 	g.log.Info("run opened", "run", run.ID, "principal", q.Principal, "door", q.Door, "actions", strings.Join(run.Actions, ","))
 	return &OpenedRun{ID: run.ID, Token: token, Actions: run.Actions, Expires: deadline, Proxy: g.proxyURL(run.ID, token),
 		Placeholders: tokens, SecretNames: secretNames(grants), Trust: g.trust, run: run}, nil
 }
 
-// decide asks the policy about one action of the run.
-func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (proxy.Grant, error) {
+// decide asks the policy about one action of the run. ask is not empty where a
+// person has to agree, and says why.
+func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (_ proxy.Grant, ask string, err error) {
 	in := policy.ActionInput{
 		Principal: q.Principal, Door: q.Door, Actions: q.Actions, Action: m.ActionID, Version: m.Version,
 		RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags, ArgSizes: argSizes(q.Args),
@@ -126,20 +168,18 @@ func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest)
 		in.Args = q.Args
 	}
 	d := g.policy.Action(ctx, in)
-	switch {
-	case d.RequireApproval:
-		return proxy.Grant{}, &Error{Code: CodeApprovalRequired, Action: m.ActionID,
-			Message: fmt.Sprintf("action %s needs approval: %s", m.ActionID, d.Reason),
-			Hint:    fmt.Sprintf("to let it run, put %q into the allow list under [policy.data] in latchgate.toml", m.ActionID)}
-	case !d.Allow:
-		return proxy.Grant{}, &Error{Code: CodePolicyDenied, Action: m.ActionID,
+	if !d.Allow {
+		return proxy.Grant{}, "", &Error{Code: CodePolicyDenied, Action: m.ActionID,
 			Message: fmt.Sprintf("the policy says no to %s: %s", m.ActionID, d.Reason),
 			Hint:    "`[policy]` in latchgate.toml says which policy is in force"}
+	}
+	if d.RequireApproval {
+		ask = fmt.Sprintf("%s: %s", m.ActionID, d.Reason)
 	}
 	grant := proxy.Grant{Manifest: m, Secrets: d.ApprovedSecrets}
 	for _, s := range m.Secrets {
 		if s.Required && !slices.Contains(d.ApprovedSecrets, s.Name) {
-			return grant, &Error{Code: CodePolicyDenied, Action: m.ActionID,
+			return grant, "", &Error{Code: CodePolicyDenied, Action: m.ActionID,
 				Message: fmt.Sprintf("the policy does not approve secret %s, which %s requires", s.Name, m.ActionID)}
 		}
 	}
@@ -152,7 +192,47 @@ func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest)
 	if len(grant.Hosts) == len(m.Egress.AllowedDomains) {
 		grant.Hosts = nil // all of them
 	}
-	return grant, nil
+	return grant, ask, nil
+}
+
+// approved returns the approved ticket that this very request has, or the error
+// that names the one that it needs.
+func (g *Gate) approved(q OpenRequest, grants []proxy.Grant, asks []string) (ticket string, err error) {
+	message := "approval is needed for " + strings.Join(asks, "; ")
+	if q.Door == DoorDefault { // nobody could approve before the daemon runs, and anybody would use it
+		return "", &Error{Code: CodeApprovalRequired, Message: message,
+			Hint: "an action of proxy.default_actions can't ask: put it into the allow list under [policy.data] in latchgate.toml"}
+	}
+	want := Approval{Principal: q.Principal, Door: q.Door, Reasons: asks, Hosts: []string{}, Secrets: []string{}, Arguments: argumentsOf(q.Args),
+		TTLSeconds: q.TTL.Seconds(), MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes}
+	for _, gr := range grants {
+		want.Actions = append(want.Actions, gr.Manifest.ActionID)
+		want.Secrets = append(want.Secrets, gr.Secrets...)
+		hosts := gr.Hosts
+		if hosts == nil {
+			hosts = gr.Manifest.Egress.AllowedDomains
+		}
+		for _, h := range hosts {
+			want.Hosts = append(want.Hosts, h.String())
+		}
+	}
+	if err := want.seal(q.Args); err != nil {
+		return "", err
+	}
+	got, err := g.approvals.ask(want, q.Args)
+	if err != nil {
+		return "", err
+	}
+	switch got.State {
+	case ApprovalApproved:
+		return got.Ticket, nil
+	case ApprovalDenied:
+		return "", &Error{Code: CodeApprovalDenied, Ticket: got.Ticket, Message: "approval was denied: " + strings.Join(asks, "; "),
+			Hint: fmt.Sprintf("it can be asked for again after %s", got.Expires.Local().Format(time.TimeOnly))}
+	}
+	return "", &Error{Code: CodeApprovalRequired, Ticket: got.Ticket, Message: message,
+		Hint: fmt.Sprintf("an operator runs `latchgate approvals approve %s` before %s; then the same request runs, once (--wait waits for that)",
+			got.Ticket, got.Expires.Local().Format(time.TimeOnly))}
 }
 
 // resolve makes the run's view of the secrets and looks once whether all that
@@ -199,7 +279,7 @@ func (g *Gate) refused(q OpenRequest, err error) *Error {
 			g.metrics.runs.WithLabelValues(id, "refused").Inc()
 		}
 	}
-	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunRefused, Principal: q.Principal, Actions: q.Actions, Code: e.Code, Reason: e.Message})
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunRefused, Principal: q.Principal, Actions: q.Actions, Code: e.Code, Ticket: e.Ticket, Reason: e.Message})
 	attrs := []any{"code", e.Code, "principal", q.Principal, "actions", strings.Join(q.Actions, ","), "reason", e.Message}
 	// Who asked is told code and reason; it is a warning where the log knows more.
 	level := slog.LevelInfo

@@ -127,7 +127,7 @@ func (st *state) digests() []string {
 }
 
 func proxyChanged(a, b *configs.Config) bool {
-	return a.Proxy.UpstreamCAFile != b.Proxy.UpstreamCAFile || a.Proxy.MaxRequestBytes != b.Proxy.MaxRequestBytes ||
+	return a.Proxy.UpstreamCAFile != b.Proxy.UpstreamCAFile || a.Proxy.MaxRequestBytes != b.Proxy.MaxRequestBytes || a.Audit.OnFailure != b.Audit.OnFailure ||
 		!slices.Equal(a.Proxy.AllowPrivate, b.Proxy.AllowPrivate) || !reflect.DeepEqual(a.Proxy.UpstreamProxy.Get(), b.Proxy.UpstreamProxy.Get())
 }
 

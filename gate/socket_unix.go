@@ -44,6 +44,15 @@ func lockFile(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
+// waitForFile is lockFile for a lock that is held for moments.
+func waitForFile(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // peerUID is the user at the other end of a unix socket.
 func peerUID(c net.Conn) (uid uint32, err error) {
 	u, ok := c.(*net.UnixConn)

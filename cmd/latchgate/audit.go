@@ -126,6 +126,7 @@ func eventLine(e audit.Entry) string {
 		add("", fmt.Sprint(e.Status))
 	}
 	add("", e.Code)
+	add("", e.Ticket)
 	add("secrets=", strings.Join(e.Secrets, ","))
 	add("- ", e.Reason)
 	return strings.Join(parts, "  ")

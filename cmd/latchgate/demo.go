@@ -175,7 +175,7 @@ func (h *demoHouse) tell(ctx context.Context, step func(string)) (*demoFacts, er
 		return nil, err
 	}
 	step("compiling and running the WASM provider")
-	done, err := h.client.Execute(ctx, demoCall, map[string]any{"name": "world"})
+	done, err := h.client.Execute(ctx, gate.ExecuteRequest{Action: demoCall, Args: map[string]any{"name": "world"}})
 	if err != nil {
 		return nil, fmt.Errorf("run the provider: %w", err)
 	}
@@ -203,7 +203,7 @@ func (h *demoHouse) tell(ctx context.Context, step func(string)) (*demoFacts, er
 // throughProxy does what `latchgate exec --action demo -- CLIENT URL` does,
 // but for NO_PROXY: the upstream is on this machine.
 func (h *demoHouse) throughProxy(ctx context.Context, client demoClient, told *demoFacts, e *demoEvidence) error {
-	run, release, err := h.client.OpenAttached(ctx, gate.DoorExec, []string{demoAction})
+	run, release, err := h.client.OpenAttached(ctx, gate.OpenRequest{Door: gate.DoorExec, Actions: []string{demoAction}})
 	if err != nil {
 		return fmt.Errorf("open a run: %w", err)
 	}

@@ -20,7 +20,7 @@ func (a *app) envCommand() *cobra.Command {
 	var (
 		actions []string
 		format  string
-		ttl     time.Duration
+		b       bounds
 	)
 	c := &cobra.Command{
 		Use:   "env --action A...",
@@ -38,7 +38,10 @@ Whoever has them has the run, until it expires or is revoked.`,
 			if !slices.Contains(envFormats, format) {
 				return &usageError{fmt.Errorf("unknown format %q", format), "one of " + strings.Join(envFormats, ", ")}
 			}
-			if ttl <= 0 {
+			if err := b.check(); err != nil {
+				return err
+			}
+			if b.ttl == 0 {
 				return &usageError{errors.New("--ttl must be longer than nothing"), "for example --ttl 30m"}
 			}
 			cfg, err := a.config(c)
@@ -49,7 +52,11 @@ Whoever has them has the run, until it expires or is revoked.`,
 			if err != nil {
 				return withHint(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
 			}
-			run, err := client.Open(c.Context(), gate.DoorEnv, actions, ttl)
+			var run *gate.OpenedRun
+			err = b.ask(c.Context(), a.err, client.WaitApproval, func() (err error) {
+				run, err = client.Open(c.Context(), gate.OpenRequest{Door: gate.DoorEnv, Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -61,7 +68,7 @@ Whoever has them has the run, until it expires or is revoked.`,
 	}
 	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "action that the client may use; repeat for more")
 	c.Flags().StringVar(&format, "format", "shell", "shell, dotenv, json or docker")
-	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the run lives")
+	b.flags(c, time.Hour, "how long the run lives")
 	return c
 }
 

@@ -10,12 +10,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/gate"
 )
 
 func (a *app) execCommand() *cobra.Command {
 	var (
 		actions []string
 		boxed   bool
+		b       bounds
 	)
 	c := &cobra.Command{
 		Use:   "exec --action A... -- COMMAND [ARG...]",
@@ -34,19 +37,24 @@ remove nothing: keep latchgate's files out of the folder that it works in.
 The daemon is used where one is running, else the proxy is in this process.`,
 		Example: `  latchgate exec --action github -- git clone https://github.com/you/private
   latchgate exec --action openai --action github -- my-agent
-  latchgate exec --sandbox --action github -- my-agent`,
+  latchgate exec --sandbox --action github -- my-agent
+  latchgate exec --action github --ttl 1h --max-requests 1000 --wait -- my-agent`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.exec(c, actions, args, boxed) },
+		RunE: func(c *cobra.Command, args []string) error { return a.exec(c, &b, actions, args, boxed) },
 	}
 	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "action that the command may use; repeat for more")
 	c.Flags().BoolVar(&boxed, "sandbox", false, "keep the command away from keys, secrets and every port but the proxy's")
+	b.flags(c, 0, "how long the run lives; 0: as long as the command")
 	c.Flags().SetInterspersed(false)
 	return c
 }
 
-func (a *app) exec(c *cobra.Command, actions, args []string, boxed bool) (err error) {
+func (a *app) exec(c *cobra.Command, b *bounds, actions, args []string, boxed bool) (err error) {
 	if len(actions) == 0 {
 		return &usageError{errors.New("exec needs at least one --action"), "`latchgate actions list` shows them"}
+	}
+	if err := b.check(); err != nil {
+		return err
 	}
 	program, err := exec.LookPath(args[0])
 	if err != nil {
@@ -66,8 +74,16 @@ func (a *app) exec(c *cobra.Command, actions, args []string, boxed bool) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	// An interrupt is for the command to act on; the run stays for its clean-up.
-	run, release, err := s.open(context.WithoutCancel(c.Context()), actions)
+	var (
+		run     *gate.OpenedRun
+		release func()
+	)
+	err = b.ask(c.Context(), a.err, s.waitApproval, func() (err error) {
+		// An interrupt is for the command to act on; the run stays for its clean-up.
+		run, release, err = s.open(context.WithoutCancel(c.Context()),
+			gate.OpenRequest{Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -30,3 +30,9 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 	}
 	return t.Flush()
 }
+
+// compactJSON is v as JSON on one line; v came from JSON, so it can't fail.
+func compactJSON(v any) string {
+	raw, _ := json.Marshal(v)
+	return string(raw)
+}

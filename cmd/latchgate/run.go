@@ -17,6 +17,7 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var file string
 	var asJSON bool
+	var b bounds
 	c := &cobra.Command{
 		Use:   "run ACTION [key=value ...]",
 		Short: "Execute an action through its provider and print the result",
@@ -29,14 +30,20 @@ then change. The exit status is 1 when the result says that it is not ok.`,
   latchgate run github_create_issue owner=you repo=it title="A bug"
   echo '{"owner":"golang","repo":"go"}' | latchgate run github_get_repo --args -`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.runAction(c, args[0], args[1:], file, asJSON) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runAction(c, &b, args[0], args[1:], file, asJSON)
+		},
 	}
 	c.Flags().StringVar(&file, "args", "", "JSON file with the arguments, - for standard input")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the run's id, duration and calls with the result")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the run's id, duration and calls with the result; a failure as {\"error\": ...} too")
+	b.flags(c, 0, "how long the run may take; 0: the action's own limit")
 	return c
 }
 
-func (a *app) runAction(c *cobra.Command, id string, words []string, file string, asJSON bool) (err error) {
+func (a *app) runAction(c *cobra.Command, b *bounds, id string, words []string, file string, asJSON bool) (err error) {
+	if err := b.check(); err != nil {
+		return err
+	}
 	cfg, err := a.config(c)
 	if err != nil {
 		return err
@@ -50,10 +57,18 @@ func (a *app) runAction(c *cobra.Command, id string, words []string, file string
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	done, err := s.execute(c.Context(), id, args)
+	var done *gate.Executed
+	err = b.ask(c.Context(), a.err, s.waitApproval, func() (err error) {
+		done, err = s.execute(c.Context(), gate.ExecuteRequest{Action: id, Args: args, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+		return err
+	})
 	if err != nil {
 		var failed *gate.Error
-		if errors.As(err, &failed) && len(failed.Detail) > 0 {
+		switch {
+		case !errors.As(err, &failed):
+		case asJSON:
+			_ = printJSON(a.out, map[string]any{"error": failed})
+		case len(failed.Detail) > 0:
 			_ = printJSON(a.out, failed.Detail)
 		}
 		return err
@@ -80,7 +95,7 @@ func (a *app) arguments(cfg *configs.Config, id string, words []string, file str
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(raw, &args); err != nil {
+		if args, err = gate.DecodeArgs(raw); err != nil {
 			return nil, withHint(fmt.Errorf("%s is not a JSON object", file), `for example {"owner": "golang"}`)
 		}
 	}

@@ -54,11 +54,13 @@ func (a *app) connect(c *cobra.Command, cfg *configs.Config, door bool) (*sessio
 }
 
 // open opens a run that ends when release is called, or with this process.
-func (s *session) open(ctx context.Context, actions []string) (run *gate.OpenedRun, release func(), err error) {
+func (s *session) open(ctx context.Context, q gate.OpenRequest) (run *gate.OpenedRun, release func(), err error) {
+	q.Door = gate.DoorExec
 	if s.client != nil {
-		return s.client.OpenAttached(ctx, gate.DoorExec, actions)
+		return s.client.OpenAttached(ctx, q)
 	}
-	run, err = s.local.Open(ctx, gate.OpenRequest{Principal: gate.PrincipalOf(uint32(os.Getuid())), Door: gate.DoorExec, Actions: actions})
+	q.Principal = self()
+	run, err = s.local.Open(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,12 +68,24 @@ func (s *session) open(ctx context.Context, actions []string) (run *gate.OpenedR
 }
 
 // execute runs an action through its provider.
-func (s *session) execute(ctx context.Context, action string, args map[string]any) (*gate.Executed, error) {
+func (s *session) execute(ctx context.Context, q gate.ExecuteRequest) (*gate.Executed, error) {
 	if s.client != nil {
-		return s.client.Execute(ctx, action, args)
+		return s.client.Execute(ctx, q)
 	}
-	return s.local.Execute(ctx, gate.ExecuteRequest{Principal: gate.PrincipalOf(uint32(os.Getuid())), Action: action, Args: args})
+	q.Principal = self()
+	return s.local.Execute(ctx, q)
 }
+
+// waitApproval returns a ticket once it is decided or has expired.
+func (s *session) waitApproval(ctx context.Context, ticket string) (*gate.Approval, error) {
+	if s.client != nil {
+		return s.client.WaitApproval(ctx, ticket)
+	}
+	return s.local.Approvals().Wait(ctx, ticket, gate.ApprovalTTL)
+}
+
+// self is the principal that this process is.
+func self() string { return gate.PrincipalOf(uint32(os.Getuid())) }
 
 // close ends a local gate: the command it served has ended, so nothing is
 // worth waiting for.

@@ -1,0 +1,58 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/proxy"
+)
+
+// Renew lets a run that expires live for ttl from now on, unless it lives
+// longer already. The policy in force is asked again whether each of its
+// actions may run; what the run may do stays what it was opened with.
+//
+// A run that was opened with an approval is not renewed: what was approved is
+// its life too.
+func (g *Gate) Renew(ctx context.Context, id string, ttl time.Duration) error {
+	r, ok := g.runs.Get(id)
+	switch {
+	case !ok:
+		return unknownRun()
+	case ttl <= 0:
+		return &Error{Code: CodeBadRequest, Run: id, Message: "ttl_seconds must be greater than 0"}
+	case r.Deadline().IsZero():
+		return &Error{Code: CodeRunEndless, Run: id, Message: "the run does not expire: it ends when it is closed"}
+	case r.Ticket != "":
+		return &Error{Code: CodeApprovalRequired, Run: id, Message: "the run was approved for its time, and can't be given more", Hint: "open another run, which needs another approval"}
+	}
+	if err := g.decideAgain(ctx, r); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(ttl)
+	if !g.runs.Renew(id, deadline) {
+		return unknownRun() // it ended meanwhile
+	}
+	g.audit.Record(audit.Event{Time: time.Now(), Kind: audit.RunRenewed, Run: id, Principal: r.Principal, Actions: r.Actions})
+	g.log.Info("run renewed", "run", id, "expires", r.Deadline())
+	return nil
+}
+
+func (g *Gate) decideAgain(ctx context.Context, r *proxy.Run) error {
+	st := g.state.Load()
+	for _, id := range r.Actions {
+		a, err := st.actions.find(id)
+		if err != nil {
+			return err
+		}
+		_, ask, err := g.decide(ctx, OpenRequest{Principal: r.Principal, Door: r.Door, Actions: r.Actions}, a.Manifest)
+		if err != nil {
+			return err
+		}
+		if ask != "" {
+			return &Error{Code: CodeApprovalRequired, Run: r.ID, Action: id, Message: fmt.Sprintf("approval is needed now for %s", ask), Hint: "open another run, which asks for it"}
+		}
+	}
+	return nil
+}
