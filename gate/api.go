@@ -59,7 +59,7 @@ type renewRequest struct {
 
 // executeRequest is the body of POST /v1/actions/{id}/execute.
 type executeRequest struct {
-	Args        map[string]any `json:"args"`
+	Args        map[string]any `json:"args,omitempty"`
 	Door        string         `json:"door,omitempty"`
 	TTLSeconds  float64        `json:"ttl_seconds,omitempty"`
 	MaxRequests int64          `json:"max_requests,omitempty"`

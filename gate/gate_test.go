@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,7 +28,6 @@ import (
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate/provider"
 	"github.com/latchgate/latchgate/internal/testenv"
-	"github.com/latchgate/latchgate/proxy"
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -66,7 +64,7 @@ socket = "gate.sock"
 // newWorld writes the manifest (PORT in it is the upstream's) and opens a gate.
 func newWorld(t *testing.T, manifest, config string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), log: &syncBuffer{}, registry: prometheus.NewRegistry()}
+	w := &world{t: t, dir: t.TempDir(), log: &syncBuffer{}}
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		seen := r.Clone(context.Background())
@@ -89,20 +87,36 @@ func newWorld(t *testing.T, manifest, config string) *world {
 	w.write("origin.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	w.write("actions/a.yaml", strings.ReplaceAll(manifest, "PORT", w.port))
 	w.write("latchgate.toml", worldConfig+config)
+	w.start()
+	t.Cleanup(w.stop)
+	return w
+}
+
+// start builds the gate from the files as they are.
+func (w *world) start() {
+	w.t.Helper()
+	w.registry = prometheus.NewRegistry()
 	g, err := New(context.Background(), Options{Config: w.load(), Registerer: w.registry, Version: "test",
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.Gate = g
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := g.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-	})
-	return w
+}
+
+func (w *world) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := w.Shutdown(ctx); err != nil {
+		w.t.Errorf("shutdown: %v", err)
+	}
+}
+
+// restart is what a restart of the daemon is.
+func (w *world) restart() {
+	w.t.Helper()
+	w.stop()
+	w.start()
 }
 
 func (w *world) write(name, text string) {
@@ -508,112 +522,6 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	}
 	t.Fatalf("there is no metric %s", name)
 	return 0
-}
-
-func TestTheControlSocket(t *testing.T) {
-	w := newWorld(t, callManifest, "[secrets]\nsops_secrets_file = \"secrets.enc.yaml\"\n")
-	w.setSecrets(map[string]string{"TOKEN": token})
-	pln, err := w.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 2)
-	go func() { served <- w.Serve(pln) }()
-	c := NewControl(w.Gate, "test")
-	ln, err := c.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { served <- c.Serve(ln) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = w.Drain(ctx)
-		if err := c.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-		for range 2 {
-			if err := <-served; err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	socket := w.Config().Gate.Socket
-	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v %v", info.Mode(), err)
-	}
-	if _, err := NewControl(w.Gate, "test").Listen(); !errors.Is(err, ErrRunning) {
-		t.Errorf("a second daemon: %v", err)
-	}
-	ctx := context.Background()
-	client, err := Dial(ctx, socket)
-	if err != nil || client.Status.Proxy != pln.Addr().String() || !client.Status.Ready {
-		t.Fatalf("%+v %v", client, err)
-	}
-	t.Run("execute", func(t *testing.T) {
-		done, err := client.Execute(ctx, ExecuteRequest{Action: "call", Args: map[string]any{"id": "1"}})
-		if err != nil || !strings.Contains(string(done.Result), `"ok":true`) {
-			t.Fatalf("%+v %v", done, err)
-		}
-		_, err = client.Execute(ctx, ExecuteRequest{Action: "call"})
-		if e := code(t, err, CodeArgumentsInvalid); e.Hint == "" || e.Action != "call" {
-			t.Errorf("%+v", e)
-		}
-	})
-	t.Run("an attached run ends with its client", func(t *testing.T) {
-		run, release, err := client.OpenAttached(ctx, OpenRequest{Door: DoorExec, Actions: []string{"call"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, ok := w.Runs().Get(run.ID)
-		if !ok || run.Proxy == "" || run.Placeholders["TOKEN"] == "" {
-			t.Fatalf("%+v", run)
-		}
-		release()
-		<-r.Context().Done()
-	})
-	t.Run("revoke", func(t *testing.T) {
-		run, err := client.Open(ctx, OpenRequest{Door: DoorEnv, Actions: []string{"call"}, TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		runs, err := client.Runs(ctx)
-		if err != nil || len(runs) != 1 || runs[0].ID != run.ID || runs[0].Expires.IsZero() {
-			t.Fatalf("%+v %v", runs, err)
-		}
-		r, _ := w.Runs().Get(run.ID)
-		if err := client.Revoke(ctx, run.ID); err != nil {
-			t.Fatal(err)
-		}
-		if cause := context.Cause(r.Context()); !errors.Is(cause, proxy.ErrRunRevoked) {
-			t.Errorf("cause %v", cause)
-		}
-		code(t, client.Revoke(ctx, run.ID), CodeRunUnknown)
-	})
-	t.Run("what is wrong with a request", func(t *testing.T) {
-		_, err := client.Open(ctx, OpenRequest{Door: "window", Actions: []string{"call"}, TTL: time.Minute})
-		code(t, err, CodeBadRequest)
-		_, err = client.Open(ctx, OpenRequest{Door: DoorEnv, Actions: []string{"nothing"}, TTL: time.Minute})
-		code(t, err, CodeActionUnknown)
-		_, err = client.Open(ctx, OpenRequest{Door: DoorEnv, TTL: time.Minute})
-		code(t, err, CodeBadRequest)
-	})
-}
-
-func TestDialWithoutADaemon(t *testing.T) {
-	if _, err := Dial(context.Background(), filepath.Join(t.TempDir(), "no.sock")); !errors.Is(err, ErrNoDaemon) {
-		t.Fatal(err)
-	}
-	stale := filepath.Join(t.TempDir(), "stale.sock")
-	ln, err := net.Listen("unix", stale)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	_ = ln.Close()
-	if _, err := Dial(context.Background(), stale); !errors.Is(err, ErrNoDaemon) {
-		t.Fatal(err)
-	}
 }
 
 func TestCoerceArgs(t *testing.T) {

@@ -320,7 +320,7 @@ func (g *Gate) Close(id string) bool { return g.runs.Close(id, proxy.ErrRunClose
 func (g *Gate) Revoke(id string) bool { return g.runs.Close(id, proxy.ErrRunRevoked) }
 
 func secretNames(grants []proxy.Grant) []string {
-	var names []string
+	names := []string{}
 	for _, gr := range grants {
 		for _, s := range gr.Manifest.Secrets {
 			if !slices.Contains(names, s.Name) {

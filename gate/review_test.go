@@ -204,7 +204,7 @@ func TestAnExecutionSeesOneSnapshot(t *testing.T) {
 func TestATimeToLiveThatDoesNotFitIsRefused(t *testing.T) {
 	w := newWorld(t, callManifest, defaultConfig)
 	w.setSecrets(map[string]string{"TOKEN": token})
-	c := w.control(t)
+	c := w.control()
 	for _, seconds := range []float64{-1, 1e300} {
 		err := c.call(context.Background(), http.MethodPost, "/v1/runs", runRequest{Door: DoorEnv, Actions: []string{"call"}, TTLSeconds: seconds}, nil)
 		code(t, err, CodeBadRequest)
@@ -212,32 +212,4 @@ func TestATimeToLiveThatDoesNotFitIsRefused(t *testing.T) {
 	if n := len(w.RunStatuses()); n != 0 {
 		t.Errorf("%d runs are open", n)
 	}
-}
-
-func (w *world) control(t *testing.T) *Client {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "lg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c := NewControl(w.Gate, "test")
-	ln, err := c.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- c.Serve(ln) }()
-	client, err := Dial(context.Background(), w.Config().Gate.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.http.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = c.Shutdown(ctx)
-		<-served
-	})
-	return client
 }
