@@ -283,9 +283,12 @@ func TestTicketsThatWaitAreBounded(t *testing.T) {
 	w := risky(t, "")
 	as := w.Approvals()
 	for i := range maxApprovals {
-		if _, err := as.ask(Approval{Digest: strings.Repeat("x", i+1)}, nil); err != nil {
+		if _, err := as.ask(Approval{Digest: strings.Repeat("x", i+1), Arguments: []Argument{{Name: "n", Value: "private"}}}, nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if raw, err := os.ReadFile(as.file.path); err != nil || strings.Contains(string(raw), "private") {
+		t.Errorf("a value is on disk: %v", err)
 	}
 	code(t, w.call(alice, "1"), CodeOverloaded)
 }
@@ -327,7 +330,11 @@ func TestARunThatWasApprovedSaysSo(t *testing.T) {
 	if s := w.RunStatuses(); len(s) != 1 || s[0].Ticket != ticket {
 		t.Errorf("%+v", s)
 	}
-	// What was approved is its time too.
+	// What was approved is its time too, even where nobody would be asked now.
+	w.write("latchgate.toml", worldConfig+defaultConfig+"[policy.data]\nallow = [\"call\"]\n")
+	if err := w.Reload(context.Background(), w.load()); err != nil {
+		t.Fatal(err)
+	}
 	code(t, w.Renew(context.Background(), run.ID, 2*time.Hour), CodeApprovalRequired)
 	if err := w.audit.Sync(context.Background()); err != nil {
 		t.Fatal(err)

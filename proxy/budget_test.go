@@ -86,6 +86,8 @@ func TestARequestOverTheBudgetDoesNotArriveWhole(t *testing.T) {
 		if len(h.origin.requests()) != before {
 			t.Errorf("%s: a request that says how much too long it is was sent", name)
 		}
+		// The upload above was not finished; its connection is of no more use.
+		c = h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = http2 })
 		resp, err = c.Post(h.url("/up"), "text/plain", io.MultiReader(strings.NewReader(strings.Repeat("x", 100_001))))
 		if err != nil {
 			t.Fatal(err)
@@ -122,17 +124,26 @@ func TestAnAnswerOverTheBudgetBreaksOff(t *testing.T) {
 		_, _ = io.WriteString(z, text)
 		_ = z.Close()
 	})
-	open := map[string]func() (*Run, string){
-		"scrubbed": func() (*Run, string) { return h.open(bearerManifest, func(c *RunConfig) { c.MaxBytes = 5000 }) },
-		"untouched": func() (*Run, string) {
-			return h.open("action_id: open\negress: {profile: proxy_allowlist, allowed_domains: [\"api.localhost:PORT\"], allowed_methods: [GET]}\n", func(c *RunConfig) { c.MaxBytes = 5000 })
-		},
-	}
-	for kind, open := range open {
+	for kind, manifest := range map[string]string{
+		"scrubbed":  bearerManifest,
+		"untouched": "action_id: open\negress: {profile: proxy_allowlist, allowed_domains: [\"api.localhost:PORT\"], allowed_methods: [GET]}\n",
+	} {
+		open := func(limit int64) (*Run, string) {
+			return h.open(manifest, func(c *RunConfig) { c.MaxBytes = limit })
+		}
 		for _, path := range []string{"/length", "/chunked", "/small", "/gzip"} {
 			for _, http2 := range []bool{false, true} {
-				run, tok := open()
+				run, tok := open(size + 1000) // enough, whatever the coding adds
 				c := h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = http2 })
+				if resp, body := get(t, c, h.url(path)); resp.StatusCode != 200 || !strings.HasSuffix(text, body[max(0, len(body)-100):]) && path != "/gzip" {
+					t.Errorf("%s %s, h2 %t: %s, %d bytes", kind, path, http2, resp.Status, len(body))
+				}
+				if path != "/gzip" { // exactly enough
+					run, tok = open(run.Bytes())
+					get(t, h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = http2 }), h.url(path))
+				}
+				run, tok = open(5000)
+				c = h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = http2 })
 				resp, err := c.Get(h.url(path))
 				if err != nil { // it broke off before its head went out
 					continue
