@@ -236,3 +236,15 @@ func TestWithoutARecordThereAreNoEvents(t *testing.T) {
 		code(t, err, CodeAuditUnavailable)
 	}
 }
+
+func TestAWaitIsNeverHeldLongerThanClientsDo(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 55 * time.Second, "10h": 55 * time.Second, "1s": time.Second, "0s": 0} {
+		if got, err := waitOf(text); got != want || err != nil {
+			t.Errorf("%q: %v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"-1s", "5", "soon"} {
+		_, err := waitOf(text)
+		code(t, err, CodeBadRequest)
+	}
+}

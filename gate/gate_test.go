@@ -97,7 +97,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.registry = prometheus.NewRegistry()
 	g, err := New(context.Background(), Options{Config: w.load(), Registerer: w.registry, Version: "test",
-		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		Log: w.log.logger()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -562,4 +562,8 @@ func (l *syncBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+func (l *syncBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -220,14 +220,21 @@ func (c *Control) showApproval(w http.ResponseWriter, r *http.Request, _ string)
 // client asks again.
 const maxWait = 55 * time.Second
 
+func waitOf(timeout string) (time.Duration, error) {
+	if timeout == "" {
+		return maxWait, nil
+	}
+	d, err := time.ParseDuration(timeout)
+	if err != nil || d < 0 {
+		return 0, &Error{Code: CodeBadRequest, Message: "timeout is a duration such as 30s"}
+	}
+	return min(d, maxWait), nil
+}
+
 func (c *Control) waitForApproval(w http.ResponseWriter, r *http.Request, _ string) error {
-	wait := maxWait
-	if text := r.URL.Query().Get("timeout"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			return &Error{Code: CodeBadRequest, Message: "timeout is a duration such as 30s"}
-		}
-		wait = min(d, maxWait)
+	wait, err := waitOf(r.URL.Query().Get("timeout"))
+	if err != nil {
+		return err
 	}
 	ctx, stop := c.untilClosing(r)
 	defer stop()

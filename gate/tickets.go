@@ -71,7 +71,7 @@ func (f ticketFile) update(change func([]Approval) ([]Approval, error)) error {
 
 // broken refuses: an approval that can't be kept is none.
 func (f ticketFile) broken(err error) error {
-	return &Error{Code: CodeInternal, Message: "the approvals can't be read or written; the operator's log has the cause",
+	return &Error{Code: CodeInternal, Message: "the approvals can't be read or written", Hint: "the operator's log has the cause",
 		Err: fmt.Errorf("%s: %w", f.path, err)}
 }
 

@@ -29,7 +29,7 @@ func (a *app) auditCommand() *cobra.Command {
 	tail.Flags().IntVarP(&lines, "lines", "n", 20, "events of the past to print")
 	verify := &cobra.Command{Use: "verify", Short: "Check that no line was changed or removed", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.auditFile(c, true)
+			file, err := a.auditFile(c)
 			if err != nil {
 				return err
 			}
@@ -48,9 +48,9 @@ func (a *app) auditCommand() *cobra.Command {
 	return c
 }
 
-// auditFile is where the record is. One that nobody has written yet is an error
-// where it must be there: it is neither whole nor empty.
-func (a *app) auditFile(c *cobra.Command, mustExist bool) (string, error) {
+// auditFile is where the record is. One that nobody has written yet is an error:
+// it is neither whole nor empty.
+func (a *app) auditFile(c *cobra.Command) (string, error) {
 	cfg, err := a.config(c)
 	if err != nil {
 		return "", err
@@ -58,14 +58,14 @@ func (a *app) auditFile(c *cobra.Command, mustExist bool) (string, error) {
 	if cfg.Audit.File == "" {
 		return "", withHint(errors.New("audit.file is empty: nothing is recorded"), "set audit.file in latchgate.toml")
 	}
-	if _, err := os.Stat(cfg.Audit.File); mustExist && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(cfg.Audit.File); errors.Is(err, fs.ErrNotExist) {
 		return "", withHint(fmt.Errorf("%s: nothing is recorded yet", cfg.Audit.File), "audit.file in latchgate.toml says where the record is")
 	}
 	return cfg.Audit.File, nil
 }
 
 func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error {
-	file, err := a.auditFile(c, !follow)
+	file, err := a.auditFile(c)
 	if err != nil {
 		return err
 	}

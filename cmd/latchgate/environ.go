@@ -88,9 +88,11 @@ func hostOf(proxy string) string {
 }
 
 // withheld reports whether a variable of our own environment must not reach a
-// child: one named like a declared secret, and SOPS' key material under any name.
+// child: one named like a declared secret, SOPS' key material under any name, and
+// our own settings, which lead to the control socket and may hold a password.
 func withheld(name, value string, run *gate.OpenedRun) bool {
 	return slices.Contains(run.SecretNames, name) ||
+		strings.HasPrefix(name, "LATCHGATE_") ||
 		strings.HasPrefix(name, "SOPS_") && strings.Contains(name, "KEY") ||
 		strings.Contains(value, "AGE-SECRET-KEY-")
 }
