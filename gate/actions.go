@@ -109,7 +109,7 @@ func (a *action) loadModule(ctx context.Context, rt *provider.Runtime) (*provide
 	if digest != manifests.BuiltinHTTPAPI {
 		var err error
 		if wasm, err = os.ReadFile(a.ProviderSource); err != nil {
-			return nil, &Error{Code: "provider_not_found", Action: a.ActionID, Err: err,
+			return nil, &Error{Code: CodeProviderMissing, Action: a.ActionID, Err: err,
 				Message: fmt.Sprintf("the provider module of %s can't be read", a.ActionID),
 				Hint:    fmt.Sprintf("check provider_source in %s:%d", a.File, a.Line)}
 		}

@@ -22,6 +22,7 @@ const (
 	CodeApprovalUnknown  = "approval_unknown"
 	CodeApprovalEnded    = "approval_ended"
 	CodeNoProvider       = "no_provider"
+	CodeProviderMissing  = "provider_not_found"
 	CodeResultInvalid    = "result_invalid"
 	CodeOverloaded       = "overloaded"
 	CodeRunUnknown       = "run_unknown"
