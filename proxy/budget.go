@@ -56,3 +56,28 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// meteredStream counts what a WebSocket carries to and from the upstream. What
+// is over the budget ends it: the error is the [Denial].
+type meteredStream struct {
+	io.ReadWriteCloser
+	x *exchange
+}
+
+func (s *meteredStream) Read(p []byte) (int, error) {
+	n, err := s.ReadWriteCloser.Read(p)
+	s.x.returned.Add(int64(n))
+	if n, over := s.x.run.take(n); over != nil {
+		return n, bytesUsedUp(over)
+	}
+	return n, err
+}
+
+func (s *meteredStream) Write(p []byte) (int, error) {
+	s.x.received.Add(int64(len(p)))
+	n, over := s.x.run.take(len(p))
+	if n, err := s.ReadWriteCloser.Write(p[:n]); err != nil || over == nil {
+		return n, err
+	}
+	return n, bytesUsedUp(over)
+}

@@ -230,3 +230,38 @@ func TestRenewalMovesTheEnd(t *testing.T) {
 		t.Error("a run without a deadline got one")
 	}
 }
+
+func TestAWebSocketHasABudgetToo(t *testing.T) {
+	h := newHouse(t)
+	peers := h.origin.serveWebSocket(t, "/socket")
+	much := strings.Repeat("0123456789", 200)
+	for name, send := range map[string]func(client, server *peer){
+		"down": func(_, server *peer) { server.send(frame{0x81, much}) },
+		"up":   func(client, _ *peer) { client.send(frame{0x81, much}) },
+	} {
+		run, tok := h.open(bearerManifest, func(c *RunConfig) { c.MaxBytes = 1000 })
+		client, resp := h.dialWebSocket(run, tok, "/socket", "")
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatal(resp.Status)
+		}
+		server := <-peers
+		client.send(frame{0x81, "hello"})
+		if f := server.message(); f.payload != "hello" {
+			t.Errorf("%s: %q", name, f.payload)
+		}
+		send(client, server)
+		f := client.next()
+		for f.head == 0x81 || f.head == 0x01 || f.head == 0x80 || f.head == 0x00 && f.payload != "EOF" {
+			f = client.next()
+		}
+		if f.head != 0x88 && f.payload != "EOF" || f.head == 0x88 && !strings.HasSuffix(f.payload, string(BudgetExhausted)) {
+			t.Errorf("%s: it ends with %#x %q", name, f.head, f.payload)
+		}
+		_ = client.c.Close()
+		if f := server.message(); f.payload == much {
+			t.Errorf("%s: what is over the budget arrived", name)
+		}
+		_ = server.c.Close()
+	}
+	h.recorded(func(e audit.Entry) bool { return e.Kind == audit.Denied && e.Code == string(BudgetExhausted) })
+}

@@ -50,7 +50,7 @@ func (x *exchange) record(d *Denial) {
 		d = x.tripped.Load() // in the rest of a body whose answer was on its way already
 	}
 	if d != nil {
-		e.Kind, e.Reason = audit.Denied, d.Message
+		e.Kind, e.Code, e.Reason = audit.Denied, string(d.Code), d.Message
 		if t := d.Trip; t != nil {
 			e.Kind, e.Secrets = audit.Tripwire, []string{t.Secret}
 			m.tripwire.WithLabelValues(t.Action, t.Secret).Inc()

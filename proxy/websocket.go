@@ -105,7 +105,7 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, run *Ru
 	err = resp.Write(client)
 	resp.Body = body
 	if err == nil {
-		s.relayMessages(x, client, rw.Reader, upstream)
+		s.relayMessages(x, client, rw.Reader, &meteredStream{upstream, x})
 	}
 }
 
