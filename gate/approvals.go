@@ -88,10 +88,16 @@ type Approvals struct {
 	changed chan struct{}             // closed and replaced when this process changes a ticket
 }
 
-// OpenApprovals finds the tickets of a configuration: approvals.json beside
-// ca.dir. Nothing is read or written before the first one is asked for.
+// ApprovalsFile is where the tickets of a configuration are: beside ca.dir.
+// Whoever can write it can approve.
+func ApprovalsFile(c *configs.Config) string {
+	return filepath.Join(filepath.Dir(c.CA.Dir), "approvals.json")
+}
+
+// OpenApprovals finds the tickets of a configuration. Nothing is read or written
+// before the first one is asked for.
 func OpenApprovals(c *configs.Config, log *audit.Log) *Approvals {
-	return &Approvals{file: ticketFile{filepath.Join(filepath.Dir(c.CA.Dir), "approvals.json")}, audit: log, now: time.Now,
+	return &Approvals{file: ticketFile{ApprovalsFile(c)}, audit: log, now: time.Now,
 		values: map[string]map[string]any{}, changed: make(chan struct{})}
 }
 

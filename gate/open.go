@@ -1,11 +1,13 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +88,7 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 			Hint: "the operator's log has the cause; audit.on_failure in latchgate.toml says what happens then"}
 	}
 	var grants []proxy.Grant
-	var asks []string // why the policy wants an approval
+	var asks []ask
 	for _, id := range q.Actions {
 		if slices.ContainsFunc(grants, func(gr proxy.Grant) bool { return gr.Manifest.ActionID == id }) {
 			continue
@@ -100,7 +102,7 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 			return nil, err
 		}
 		if grants = append(grants, grant); why != "" {
-			asks = append(asks, why)
+			asks = append(asks, ask{id, why})
 		}
 	}
 	var ticket string
@@ -151,9 +153,12 @@ func (g *Gate) openDecided(q OpenRequest, grants []proxy.Grant, view *secrets.Vi
 		Placeholders: tokens, SecretNames: secretNames(grants), Trust: g.trust, run: run}, nil
 }
 
-// decide asks the policy about one action of the run. ask is not empty where a
-// person has to agree, and says why.
-func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (_ proxy.Grant, ask string, err error) {
+// ask is an action that a person has to agree to, and why.
+type ask struct{ action, reason string }
+
+// decide asks the policy about one action of the run. why is not empty where a
+// person has to agree.
+func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (_ proxy.Grant, why string, err error) {
 	in := policy.ActionInput{
 		Principal: q.Principal, Door: q.Door, Actions: q.Actions, Action: m.ActionID, Version: m.Version,
 		RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags, ArgSizes: argSizes(q.Args),
@@ -174,7 +179,7 @@ func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest)
 			Hint:    "`[policy]` in latchgate.toml says which policy is in force"}
 	}
 	if d.RequireApproval {
-		ask = fmt.Sprintf("%s: %s", m.ActionID, d.Reason)
+		why = cmp.Or(d.Reason, "the policy gives no reason")
 	}
 	grant := proxy.Grant{Manifest: m, Secrets: d.ApprovedSecrets}
 	for _, s := range m.Secrets {
@@ -192,18 +197,25 @@ func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest)
 	if len(grant.Hosts) == len(m.Egress.AllowedDomains) {
 		grant.Hosts = nil // all of them
 	}
-	return grant, ask, nil
+	return grant, why, nil
 }
 
 // approved returns the approved ticket that this very request has, or the error
 // that names the one that it needs.
-func (g *Gate) approved(q OpenRequest, grants []proxy.Grant, asks []string) (ticket string, err error) {
-	message := "approval is needed for " + strings.Join(asks, "; ")
-	if q.Door == DoorDefault { // nobody could approve before the daemon runs, and anybody would use it
-		return "", &Error{Code: CodeApprovalRequired, Message: message,
-			Hint: "an action of proxy.default_actions can't ask: put it into the allow list under [policy.data] in latchgate.toml"}
+func (g *Gate) approved(q OpenRequest, grants []proxy.Grant, asks []ask) (ticket string, err error) {
+	var needs, reasons, names []string
+	for _, a := range asks {
+		needs = append(needs, fmt.Sprintf("action %s needs approval: %s", a.action, a.reason))
+		reasons = append(reasons, a.action+": "+a.reason)
+		names = append(names, strconv.Quote(a.action))
 	}
-	want := Approval{Principal: q.Principal, Door: q.Door, Reasons: asks, Hosts: []string{}, Secrets: []string{}, Arguments: argumentsOf(q.Args),
+	refused := &Error{Code: CodeApprovalRequired, Message: strings.Join(needs, "; ")}
+	always := fmt.Sprintf("put %s into the allow list under [policy.data] in latchgate.toml", strings.Join(names, ", "))
+	if q.Door == DoorDefault { // nobody could approve before the daemon runs, and anybody would use it
+		refused.Hint = "proxy.default_actions can't ask: " + always
+		return "", refused
+	}
+	want := Approval{Principal: q.Principal, Door: q.Door, Reasons: reasons, Hosts: []string{}, Secrets: []string{}, Arguments: argumentsOf(q.Args),
 		TTLSeconds: q.TTL.Seconds(), MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes}
 	for _, gr := range grants {
 		want.Actions = append(want.Actions, gr.Manifest.ActionID)
@@ -223,16 +235,18 @@ func (g *Gate) approved(q OpenRequest, grants []proxy.Grant, asks []string) (tic
 	if err != nil {
 		return "", err
 	}
+	refused.Ticket = got.Ticket
+	until := got.Expires.Local().Format(time.TimeOnly)
 	switch got.State {
 	case ApprovalApproved:
 		return got.Ticket, nil
 	case ApprovalDenied:
-		return "", &Error{Code: CodeApprovalDenied, Ticket: got.Ticket, Message: "approval was denied: " + strings.Join(asks, "; "),
-			Hint: fmt.Sprintf("it can be asked for again after %s", got.Expires.Local().Format(time.TimeOnly))}
+		refused.Code, refused.Message = CodeApprovalDenied, "approval was denied: "+strings.Join(reasons, "; ")
+		refused.Hint = fmt.Sprintf("it can be asked for again after %s", until)
+	default:
+		refused.Hint = fmt.Sprintf("approve it with `latchgate approvals approve %s` before %s and ask again; to let it run always, %s", got.Ticket, until, always)
 	}
-	return "", &Error{Code: CodeApprovalRequired, Ticket: got.Ticket, Message: message,
-		Hint: fmt.Sprintf("an operator runs `latchgate approvals approve %s` before %s; then the same request runs, once (--wait waits for that)",
-			got.Ticket, got.Expires.Local().Format(time.TimeOnly))}
+	return "", refused
 }
 
 // resolve makes the run's view of the secrets and looks once whether all that

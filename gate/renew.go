@@ -46,12 +46,12 @@ func (g *Gate) decideAgain(ctx context.Context, r *proxy.Run) error {
 		if err != nil {
 			return err
 		}
-		_, ask, err := g.decide(ctx, OpenRequest{Principal: r.Principal, Door: r.Door, Actions: r.Actions}, a.Manifest)
+		_, why, err := g.decide(ctx, OpenRequest{Principal: r.Principal, Door: r.Door, Actions: r.Actions}, a.Manifest)
 		if err != nil {
 			return err
 		}
-		if ask != "" {
-			return &Error{Code: CodeApprovalRequired, Run: r.ID, Action: id, Message: fmt.Sprintf("approval is needed now for %s", ask), Hint: "open another run, which asks for it"}
+		if why != "" {
+			return &Error{Code: CodeApprovalRequired, Run: r.ID, Action: id, Message: fmt.Sprintf("action %s needs approval now: %s", id, why), Hint: "open another run, which asks for it"}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,11 +45,16 @@ func lockFile(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// waitForFile is lockFile for a lock that is held for moments.
+// waitForFile is lockFile for a lock that is held for moments. It fails where
+// another process holds it for 5 s.
 func waitForFile(f *os.File) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		err := lockFile(f)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("another process holds the lock for more than 5 s")
 		}
 	}
 }

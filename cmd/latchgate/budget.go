@@ -51,10 +51,12 @@ func (b *bounds) ask(ctx context.Context, errOut io.Writer, wait approver, do fu
 	}
 	fmt.Fprintf(errOut, "latchgate: %s\n  waiting for `latchgate approvals approve %s`\n", needs.Message, needs.Ticket)
 	a, err := wait(ctx, needs.Ticket)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return withHint(fmt.Errorf("stopped waiting for %s", needs.Ticket), "run the command again once it is approved")
+	case err != nil:
 		return err
-	}
-	if a.State == gate.ApprovalExpired || ctx.Err() != nil {
+	case a.State == gate.ApprovalExpired:
 		return withHint(fmt.Errorf("nobody decided on %s", needs.Ticket), "run the command again, for another ticket")
 	}
 	return do() // approved: it runs; denied: that is the error

@@ -88,17 +88,16 @@ func hostOf(proxy string) string {
 }
 
 // withheld reports whether a variable of our own environment must not reach a
-// child: one named like a declared secret, SOPS' key material under any name, and
-// our own settings, which lead to the control socket and may hold a password.
+// child: one named like a declared secret, and SOPS' key material under any name.
 func withheld(name, value string, run *gate.OpenedRun) bool {
 	return slices.Contains(run.SecretNames, name) ||
-		strings.HasPrefix(name, "LATCHGATE_") ||
 		strings.HasPrefix(name, "SOPS_") && strings.Contains(name, "KEY") ||
 		strings.Contains(value, "AGE-SECRET-KEY-")
 }
 
 // childEnviron is the environment of a command behind the proxy. What the user
-// has in the options of Java and Node is kept; ours come after it.
+// has in the options of Java and Node is kept; ours come after it. Our own
+// settings are not in it: they lead to the control socket, and may hold a password.
 func childEnviron(environ []string, run *gate.OpenedRun, javaProxy string) []string {
 	set := variables(run, javaProxy)
 	if run.Trust.NodeProxy != "" { // not in `env`: where the file is not mounted, no Node would start at all
@@ -107,7 +106,7 @@ func childEnviron(environ []string, run *gate.OpenedRun, javaProxy string) []str
 	var child []string
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if withheld(name, value, run) {
+		if withheld(name, value, run) || strings.HasPrefix(name, "LATCHGATE_") {
 			continue
 		}
 		i := slices.IndexFunc(set, func(v variable) bool { return v.name == name })

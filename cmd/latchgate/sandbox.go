@@ -89,7 +89,7 @@ func sandboxPaths(cfg *configs.Config, t gate.Trust) sandbox.Paths {
 		Readable: []string{t.Root, t.Bundle, t.Wgetrc, t.Truststore, t.PHP, t.NodeProxy},
 		ReadOnly: slices.Concat([]string{cfg.File()}, cfg.Manifests.Dirs, cfg.Policy.Dirs),
 	}
-	for _, f := range []string{cfg.Secrets.SopsKeyFile, cfg.Audit.File, cfg.Gate.Socket} {
+	for _, f := range []string{cfg.Secrets.SopsKeyFile, cfg.Audit.File, cfg.Gate.Socket, gate.ApprovalsFile(cfg)} {
 		p.Hidden = append(p.Hidden, homeOf(f))
 	}
 	if home, err := os.UserConfigDir(); err == nil {
