@@ -151,9 +151,10 @@ func jsonType(t reflect.Type) any {
 // notes which calls were answered, and which were refused.
 type documentedTransport struct {
 	http.RoundTripper
-	t        *testing.T
-	compiler *jsonschema.Compiler
-	mux      *http.ServeMux
+	t         *testing.T
+	compiling sync.Mutex
+	compiler  *jsonschema.Compiler
+	mux       *http.ServeMux
 
 	mu                sync.Mutex
 	answered, refused map[string]bool
@@ -212,7 +213,9 @@ func (d *documentedTransport) answer(resp *http.Response, documented, pattern st
 }
 
 func (d *documentedTransport) check(schema string, body []byte, what string) {
+	d.compiling.Lock() // a compiler is for one goroutine
 	s, err := d.compiler.Compile("latchgate:///openapi" + schema)
+	d.compiling.Unlock()
 	if err != nil {
 		d.t.Errorf("%s: %v", what, err)
 		return
