@@ -212,7 +212,7 @@ func TestTunnelsLeaveNoGoroutineBehind(t *testing.T) {
 }
 
 // eventually waits for a condition that nothing signals.
-func eventually(t *testing.T, check func() error) {
+func eventually(t testing.TB, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {

@@ -47,7 +47,7 @@ const (
 // house is a whole proxy on loopback: a real TLS origin, a real encrypted
 // secrets file, the built-in policy, the door.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	origin   *origin
 	server   *Server
 	wire     *Wire
@@ -62,7 +62,7 @@ type house struct {
 
 type houseOption func(*WireConfig, *ServerConfig, *policy.Options)
 
-func newHouse(t *testing.T, options ...houseOption) *house {
+func newHouse(t testing.TB, options ...houseOption) *house {
 	t.Helper()
 	dir, ctx := t.TempDir(), context.Background()
 	h := &house{t: t, origin: newOrigin(t), registry: prometheus.NewRegistry(), auditLog: filepath.Join(dir, "audit.jsonl"), log: &lockedBuffer{}}
@@ -112,7 +112,7 @@ func newHouse(t *testing.T, options ...houseOption) *house {
 	return h
 }
 
-func newStore(t *testing.T, dir string, values map[string]string) *secrets.Store {
+func newStore(t testing.TB, dir string, values map[string]string) *secrets.Store {
 	t.Helper()
 	file, key := filepath.Join(dir, "secrets.enc.yaml"), filepath.Join(dir, "keys", "age.key")
 	if _, err := secrets.Init(context.Background(), secrets.InitOptions{File: file, KeyFile: key}); err != nil {
@@ -126,7 +126,7 @@ func newStore(t *testing.T, dir string, values map[string]string) *secrets.Store
 	return s
 }
 
-func setSecrets(t *testing.T, s *secrets.Store, values map[string]string) {
+func setSecrets(t testing.TB, s *secrets.Store, values map[string]string) {
 	t.Helper()
 	if err := s.Edit(context.Background(), func(d *secrets.Document) error {
 		for name, v := range values {
@@ -297,7 +297,7 @@ type origin struct {
 	gone    chan string                 // a request whose client went away
 }
 
-func newOrigin(t *testing.T) *origin {
+func newOrigin(t testing.TB) *origin {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -388,7 +388,7 @@ func (l *lockedBuffer) String() string {
 type policyOptions = policy.Options
 
 // metricsOf are the values of all counters and gauges without labels.
-func metricsOf(t *testing.T, h *house) map[string]float64 {
+func metricsOf(t testing.TB, h *house) map[string]float64 {
 	t.Helper()
 	families, err := h.registry.Gather()
 	if err != nil {

@@ -33,7 +33,7 @@ func block(fields ...string) []byte {
 }
 
 // rawH2 is an upstream that answers each HTTP/2 request frame by frame.
-func rawH2(t *testing.T, answer func(fr *http2.Framer, id uint32)) *house {
+func rawH2(t testing.TB, answer func(fr *http2.Framer, id uint32)) *house {
 	return rawUpstream(t, "h2", func(c net.Conn) {
 		preface := make([]byte, len(http2.ClientPreface))
 		if _, err := io.ReadFull(c, preface); err != nil {
@@ -59,7 +59,7 @@ func rawH2(t *testing.T, answer func(fr *http2.Framer, id uint32)) *house {
 }
 
 // rawH1 is an HTTP/1.1 upstream that answers each request with what answer writes.
-func rawH1(t *testing.T, answer func(c net.Conn, r *http.Request) bool) *house {
+func rawH1(t testing.TB, answer func(c net.Conn, r *http.Request) bool) *house {
 	return rawUpstream(t, "http/1.1", func(c net.Conn) {
 		br := bufio.NewReader(c)
 		for {
@@ -72,7 +72,7 @@ func rawH1(t *testing.T, answer func(c net.Conn, r *http.Request) bool) *house {
 }
 
 // rawUpstream is a house whose upstream speaks protocol as serve does.
-func rawUpstream(t *testing.T, protocol string, serve func(net.Conn)) *house {
+func rawUpstream(t testing.TB, protocol string, serve func(net.Conn)) *house {
 	t.Helper()
 	ca, err := certs.Open(t.TempDir(), certs.Options{})
 	if err != nil {
