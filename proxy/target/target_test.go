@@ -178,3 +178,44 @@ func BenchmarkParseAuthority(b *testing.B) {
 		}
 	}
 }
+
+// FuzzRequestTarget reads request targets as the door does: as net/http parsed
+// them. What comes out is one place, written in one way.
+func FuzzRequestTarget(f *testing.F) {
+	for _, s := range []string{
+		"/", "/a?b", "*", "http://api.example.com/x?y#z", "HTTPS://API.example.com.:443", "https://[::1]:8443//a/../b", "https://u:p@h/", "h:443",
+		"https:///x", "https:x", "http://[fe80::1%25lo]/", "https://h/%2f%zz", "https://h:0/", "https://h:65536/", "//h/x", "https://h\\@g/",
+		"https://h/%c3%a9?\x7f", "https://127.1/", "https://０.com/", "ftp://h/",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.ParseRequestURI(raw)
+		if err != nil {
+			return
+		}
+		got, written, err := FromURL(u)
+		if err != nil {
+			if strings.Contains(err.Error(), raw) && len(raw) > 3 {
+				t.Errorf("the error shows the target: %v", err)
+			}
+			return
+		}
+		path, err := CanonicalPath(written)
+		if err != nil || CheckQuery(u.RawQuery) != nil {
+			return
+		}
+		sent := got.Scheme + "://" + got.Authority() + path
+		again, err := url.ParseRequestURI(sent)
+		if err != nil {
+			t.Fatalf("%q gives %q: %v", raw, sent, err)
+		}
+		twice, written, err := FromURL(again)
+		if err != nil || twice != got || written != path {
+			t.Errorf("%q gives %+v %q, and that %+v %q %v", raw, got, path, twice, written, err)
+		}
+		if strings.ContainsAny(got.Authority(), " \r\n\t\x00\\#?@%/") {
+			t.Errorf("%q gives the authority %q", raw, got.Authority())
+		}
+	})
+}
