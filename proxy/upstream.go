@@ -49,7 +49,7 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 	u := &upstream{guard: guard, proxy: c.Proxy}
 	u.direct = net.Dialer{Timeout: dialTimeout, Control: guard.Control}
 	u.plain = net.Dialer{Timeout: dialTimeout}
-	u.tls = &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(512)}
+	u.tls = upstreamTLS(c.Roots)
 	u.Transport = &http.Transport{
 		DialContext:           u.dial,
 		TLSClientConfig:       u.tls.Clone(),
@@ -223,32 +223,4 @@ func upstreamDenial(err error) *Denial {
 		return &Denial{Code: UpstreamUnreachable, Message: "the upstream's name does not resolve", Cause: err}
 	}
 	return &Denial{Code: UpstreamUnreachable, Message: "the upstream can't be reached or broke off before it answered", Cause: err}
-}
-
-// tlsMessage names the fault in the upstream's TLS, "" when it is not TLS that
-// failed.
-func tlsMessage(err error) string {
-	var (
-		name    x509.HostnameError
-		root    x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-		verify  *tls.CertificateVerificationError
-		alert   tls.AlertError
-		record  tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &name):
-		return "the upstream's certificate is for another name"
-	case errors.As(err, &root):
-		return "the upstream's certificate is signed by a CA that is not trusted here"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the upstream's certificate has expired or is not valid yet"
-	case errors.As(err, &invalid), errors.As(err, &verify):
-		return "the upstream's certificate is not valid"
-	case errors.As(err, &alert):
-		return "the upstream refused the TLS handshake"
-	case errors.As(err, &record):
-		return "the upstream does not speak TLS on that port"
-	}
-	return ""
 }
