@@ -26,7 +26,7 @@ func (s *Server) dialBlind(connect *http.Request, x *exchange) (net.Conn, *Denia
 	defer cancel()
 	c, err := x.wire.up.tunnel(ctx, x.target.Host, x.target.Authority())
 	if err != nil {
-		return nil, upstreamDenial(err)
+		return nil, sendDenial(connect.Context(), err)
 	}
 	return c, nil
 }

@@ -23,6 +23,7 @@ const (
 	TooLarge            Code = "too_large"            // 413
 	TargetMismatch      Code = "target_mismatch"      // 421
 	BudgetExhausted     Code = "budget_exhausted"     // 429
+	ClientGone          Code = "client_gone"          // 499, which nobody is there to read
 	SecretUnavailable   Code = "secret_unavailable"   // 502
 	UpstreamUnreachable Code = "upstream_unreachable" // 502
 	UpstreamTLS         Code = "upstream_tls"         // 502
@@ -34,7 +35,7 @@ const (
 
 var statusOf = map[Code]int{
 	BadRequest: 400, EgressDenied: 403, PolicyDenied: 403, InsecureTransport: 403, Tripwire: 403, PrivateAddress: 403,
-	RunUnknown: 407, TooLarge: 413, TargetMismatch: 421, BudgetExhausted: 429,
+	RunUnknown: 407, TooLarge: 413, TargetMismatch: 421, BudgetExhausted: 429, ClientGone: 499,
 	SecretUnavailable: 502, UpstreamUnreachable: 502, UpstreamTLS: 502, Unscannable: 502,
 	Draining: 503, Overloaded: 503, UpstreamTimeout: 504,
 }

@@ -193,7 +193,7 @@ func (u *witness) busy(n int) {
 
 func (u *witness) judge(r *http.Request) {
 	path := r.URL.EscapedPath()
-	if !strings.HasPrefix(path, "/ok/") || strings.Contains(path, "/../") || strings.Contains(path, "//") || !strings.HasPrefix(r.RequestURI, "/ok/") {
+	if !strings.HasPrefix(path+"/", "/ok/") || strings.Contains(path, "/../") || strings.Contains(path, "//") || !strings.HasPrefix(r.RequestURI, "/ok") {
 		u.note("path %q, target %q", path, r.RequestURI)
 	}
 	if r.Host != "api.localhost:"+u.port {

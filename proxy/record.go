@@ -46,6 +46,9 @@ func (x *exchange) record(d *Denial) {
 	for i, n := range x.hits {
 		m.scrubbed.WithLabelValues(action, x.creds.values[i].Name).Add(float64(n))
 	}
+	if d != nil && d.Code == ClientGone {
+		d = nil // nobody refused anything: the code alone says how it ended
+	}
 	if d == nil {
 		d = x.tripped.Load() // in the rest of a body whose answer was on its way already
 	}

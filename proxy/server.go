@@ -55,6 +55,7 @@ type Server struct {
 	inner     *http.Server
 	tunnels   *connQueue
 	tls       *tls.Config
+	slots     *slots
 
 	admit    sync.Mutex // a CONNECT is counted in connects, or sees draining
 	draining atomic.Bool
@@ -77,7 +78,7 @@ func NewServer(c ServerConfig) *Server {
 	s.wire.Store(c.Wire)
 	s.serving, s.drain = context.WithCancel(context.Background())
 	s.ctx, s.cut = context.WithCancel(context.Background())
-	s.tunnels = newConnQueue()
+	s.tunnels, s.slots = newConnQueue(), newSlots(c.Metrics, c.Log)
 	s.tls = s.tunnelTLS(c.CA)
 	s.forwarder = newForwarder()
 	s.outer = s.httpServer(http.HandlerFunc(s.front))
@@ -102,7 +103,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 func (s *Server) Serve(ln net.Listener) error {
 	inner := make(chan error, 1)
 	go func() { inner <- s.inner.Serve(s.tunnels) }()
-	err := s.outer.Serve(ln)
+	err := s.outer.Serve(s.slots.bound(ln))
 	if !errors.Is(err, http.ErrServerClosed) {
 		return err // the listener failed; tunnels are served until Shutdown
 	}
@@ -135,6 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.outer.Close()
 	_ = s.inner.Close()
 	<-connects
+	s.slots.wait()
 	return errors.Join(outer, inner, late)
 }
 

@@ -259,12 +259,7 @@ func (c *replayConn) Read(p []byte) (int, error) {
 }
 
 // CloseWrite half-closes, so that a peer's end of stream is passed on.
-func (c *replayConn) CloseWrite() error {
-	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
-	}
-	return nil
-}
+func (c *replayConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // tunnelConn is an intercepted tunnel's connection, for its whole life.
 type tunnelConn struct {

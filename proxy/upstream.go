@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,8 +55,8 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // the client's Accept-Encoding is the client's
 		TLSHandshakeTimeout:   handshakeTimeout,
-		MaxIdleConnsPerHost:   256,  // at net/http's 2, latency grows tenfold with 32 concurrent requests
-		MaxIdleConns:          1024, // of all hosts: a wildcard must not fill the descriptors
+		MaxIdleConnsPerHost:   256,                        // at net/http's 2, latency grows tenfold with 32 concurrent requests
+		MaxIdleConns:          min(1024, descriptors()/8), // of all hosts: a wildcard must not fill the descriptors
 		IdleConnTimeout:       upstreamIdle,
 		ExpectContinueTimeout: time.Second,
 		ReadBufferSize:        16 << 10,
@@ -193,34 +192,4 @@ func proxyAddress(u *url.URL) string {
 	}
 	port := map[string]string{"http": "80", "https": "443", "socks5": "1080"}[u.Scheme]
 	return net.JoinHostPort(u.Hostname(), port)
-}
-
-// upstreamDenial says what went wrong on the way to the upstream, in words
-// that hold neither an address that was resolved nor the request.
-func upstreamDenial(err error) *Denial {
-	var guarded *dialguard.Error
-	var timeout net.Error
-	switch {
-	case errors.As(err, &guarded):
-		d := &Denial{Code: PrivateAddress, Message: "that host is at an address that is not public", Cause: err,
-			Hint: "operator: if this is meant, add the address to proxy.allow_private in latchgate.toml"}
-		if guarded.Metadata {
-			d.Message, d.Hint = "that host is a cloud metadata service, which is never reached through latchgate", ""
-		}
-		return d
-	case errors.Is(err, errBytesUsedUp):
-		return bytesUsedUp(err)
-	case errors.Is(err, errTooLarge):
-		return &Denial{Code: TooLarge, Message: errTooLarge.Error(), Cause: err}
-	case tlsMessage(err) != "":
-		return &Denial{Code: UpstreamTLS, Message: tlsMessage(err), Cause: err,
-			Hint: "operator: a private CA goes into proxy.upstream_ca_file in latchgate.toml"}
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return &Denial{Code: UpstreamTimeout, Message: "the upstream did not answer in time", Cause: err}
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return &Denial{Code: UpstreamUnreachable, Message: "the upstream's name does not resolve", Cause: err}
-	}
-	return &Denial{Code: UpstreamUnreachable, Message: "the upstream can't be reached or broke off before it answered", Cause: err}
 }

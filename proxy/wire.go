@@ -253,6 +253,9 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 		return nil
 	}
 	set, err := x.run.view.Acquire(r.Context())
+	if exhausted(err) {
+		return noDescriptor("to read the secrets file", err)
+	}
 	if err != nil {
 		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
 	}
@@ -308,6 +311,9 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 	done := func() { stop(); cancel() }
 	before := x.wire.now()
 	x.sent = true
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &uploadBody{r.Body}
+	}
 	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
 	x.waited = x.wire.now().Sub(before)
 	if err != nil {
@@ -318,7 +324,7 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 		if x.run.ctx.Err() != nil {
 			return nil, runUnknown
 		}
-		return nil, upstreamDenial(err)
+		return nil, sendDenial(r.Context(), err)
 	}
 	resp.Body = &exchangeBody{ReadCloser: resp.Body, x: x, done: done}
 	return resp, nil
