@@ -24,7 +24,7 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 			return nil, denied
 		}
 	}
-	stripHopByHop(resp.Header)
+	x.cleanHeader(resp.Header)
 	if switched {
 		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	}
@@ -32,8 +32,6 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		resp.Body.(*exchangeBody).abandon()
 		return nil, &Denial{Code: UpstreamUnreachable, Message: "the upstream answered with a status that does not exist"}
 	}
-	delete(resp.Header, "Latchgate-Error") // says that we refused, so only we say it
-	delete(resp.Header, "Alt-Svc")         // it would move the client to QUIC, around the proxy
 	if len(resp.Trailer) > 0 && resp.ContentLength > 0 {
 		// An HTTP/2 upstream may send both; HTTP/1.1 has trailers only without a length.
 		resp.ContentLength = -1
@@ -44,7 +42,6 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	}
 	hit := x.hit
 	resp.Status = x.creds.scrub.String(resp.Status, hit)
-	scrubHeader(resp.Header, x.creds.scrub, hit)
 	under := resp.Body.(*exchangeBody)
 	if switched || under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
@@ -59,6 +56,16 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 		return nil, denied
 	}
 	return resp, nil
+}
+
+// cleanHeader takes out of an answer's head what is not the client's to see.
+func (x *exchange) cleanHeader(h http.Header) {
+	stripHopByHop(h)
+	delete(h, "Latchgate-Error") // says that we refused, so only we say it
+	delete(h, "Alt-Svc")         // it would move the client to QUIC, around the proxy
+	if x.creds != nil && x.creds.scrub != nil {
+		scrubHeader(h, x.creds.scrub, x.hit)
+	}
 }
 
 func scrubHeader(h http.Header, set *scrub.Set, hit func(int)) {

@@ -247,3 +247,7 @@ func (ca *testCA) issueSHA1(t testing.TB) tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: cert.PrivateKey}
 }
+
+func withAddresses(ips ...net.IP) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.IPAddresses = ips }
+}

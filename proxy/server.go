@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -195,10 +196,26 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 	// A client in the middle of an upload is in a Read that only a deadline ends.
 	defer context.AfterFunc(run.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })()
 	f := &forwarding{wire: s.wire.Load(), run: run}
-	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(context.WithValue(r.Context(), forwardingKey{}, f)))
+	if r.ContentLength == 0 {
+		r.Body = http.NoBody // on HTTP/2 it is another one, which would be sent as a body of unknown length
+	}
+	ctx := context.WithValue(r.Context(), forwardingKey{}, f)
+	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
+		ctx = context.WithValue(ctx, informingKey{}, inform(w))
+	}
+	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(ctx))
 	if f.broken {
 		// A cut body must not look like a whole one: break off here too.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// inform writes informational answers to w.
+func inform(w http.ResponseWriter) informing {
+	return func(status int, h http.Header) {
+		maps.Copy(w.Header(), h)
+		w.WriteHeader(status)
+		clear(w.Header()) // none of it is the final answer's
 	}
 }
 

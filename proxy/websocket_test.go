@@ -16,7 +16,7 @@ import (
 // peer is one end of a WebSocket, spoken by hand so that nothing of ours is
 // held against itself.
 type peer struct {
-	t      *testing.T
+	t      testing.TB
 	c      io.ReadWriteCloser
 	r      *bufio.Reader
 	masked bool
@@ -113,7 +113,7 @@ func (p *peer) message(control ...*[]frame) frame {
 }
 
 // serveWebSocket accepts handshakes at path and hands the connections over.
-func (o *origin) serveWebSocket(t *testing.T, path string, header ...string) <-chan *peer {
+func (o *origin) serveWebSocket(t testing.TB, path string, header ...string) <-chan *peer {
 	peers := make(chan *peer, 4)
 	o.on(path, func(w http.ResponseWriter, r *http.Request) {
 		c, rw, err := http.NewResponseController(w).Hijack()

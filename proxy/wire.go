@@ -314,7 +314,9 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &uploadBody{r.Body}
 	}
+	ctx, final := x.listen(ctx)
 	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
+	final()
 	x.waited = x.wire.now().Sub(before)
 	if err != nil {
 		done()
