@@ -57,6 +57,7 @@ check: ## formatting, vet, staticcheck
 
 unit: ## all tests, with the race detector; fuzz targets run their seeds
 	go test -race ./...
+	cd proxy/grpctest && go vet ./... && go test -race ./...
 
 # go test -fuzz takes one target at a time.
 FUZZTIME ?= 30s

@@ -122,6 +122,11 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	}
 	resp.ContentLength = -1
 	delete(resp.Header, "Content-Length")
+	if coding := resp.Header.Get("Grpc-Encoding"); coding != "" && coding != "identity" {
+		return &Denial{Code: Unscannable, Message: "the upstream compresses its gRPC messages, which can't be searched for secrets then",
+			Hint: "let the client compress no messages; an upstream answers in kind"}
+	}
+	src = scrub.Messages(resp.Header.Get("Content-Type"), src, false)
 	resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(src, x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 	return nil
 }

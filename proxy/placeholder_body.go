@@ -84,7 +84,7 @@ func (x *exchange) setBody(r *http.Request, whole []byte, enc encoding) *Denial 
 // streamBody replaces while the body is sent.
 func (x *exchange) streamBody(r *http.Request, enc encoding) io.ReadCloser {
 	b := &sentBody{under: r.Body}
-	b.Reader = x.run.placeholders.find().Rewrite(r.Body, func(dst, match []byte, i int) ([]byte, error) {
+	b.Reader = x.run.placeholders.find().Rewrite(scrub.Messages(r.Header.Get("Content-Type"), r.Body, true), func(dst, match []byte, i int) ([]byte, error) {
 		// The answer may have ended, and with it the exchange's hold on the secrets.
 		if x.creds != nil && !x.creds.retain() {
 			return dst, errEnded

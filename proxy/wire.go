@@ -273,6 +273,7 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 func keepScannable(h http.Header) {
 	delete(h, "Range")
 	delete(h, "If-Range")
+	delete(h, "Grpc-Accept-Encoding") // no message is decoded: identity is what is left
 	accepted := h["Accept-Encoding"]
 	if len(accepted) == 0 {
 		return

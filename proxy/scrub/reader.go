@@ -95,6 +95,9 @@ func (r *reader) fill() {
 	}
 	b := r.buf[:r.n]
 	spans, end := r.set.scan(b, err == io.EOF, r.spans[:0])
+	if r.tells(len(b) - end) {
+		spans, end = r.set.scan(b, true, spans[:0])
+	}
 	r.spans = spans
 	switch {
 	case len(spans) == 0 && r.covered == 0:

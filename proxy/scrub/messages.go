@@ -1,0 +1,87 @@
+package scrub
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Messages is r, a body of that Content-Type, for [Set.Reader] and
+// [Set.Rewrite]. If it is gRPC, they know then where a message ends, and hold
+// nothing of it back: the end is otherwise in no text, and a peer that waits for
+// the whole message before it says anything would wait for ever.
+//
+// After a message comes a zero byte or a one (the gRPC protocol's
+// Compressed-Flag), which is in no value, so none begins in one message and ends
+// in the next. What claims to be gRPC and is not, to have its values cut, reads
+// as an error that wraps [ErrUnscannable], after at most [maxTold] bytes of a
+// value; and so does a message that is compressed, unless packed allows that.
+func Messages(contentType string, r io.Reader, packed bool) io.Reader {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	if rest, ok := strings.CutPrefix(mediaType, "application/grpc"); !ok || rest != "" && rest[0] != '+' {
+		return r
+	}
+	return &messages{src: r, packed: packed}
+}
+
+// maxTold is how many bytes of what may be a value are given at the end of a
+// message; of more than that no message ends in by chance.
+const maxTold = 3
+
+// messages follows the length-prefixed messages of a gRPC stream.
+type messages struct {
+	src    io.Reader
+	packed bool
+	prefix [5]byte // flag and length of the next message
+	have   int     // of prefix
+	left   uint32  // of the message under way
+	err    error
+}
+
+// Read implements io.Reader.
+func (m *messages) Read(p []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	n, err := m.src.Read(p)
+	good := m.follow(p[:n])
+	if m.err != nil {
+		return good, m.err
+	}
+	return n, err
+}
+
+// follow reads the framing of b. It returns how much of b is in order.
+func (m *messages) follow(b []byte) int {
+	for i := 0; i < len(b); {
+		if m.left > 0 {
+			n := min(len(b)-i, int(m.left))
+			m.left -= uint32(n)
+			i += n
+			continue
+		}
+		m.prefix[m.have] = b[i]
+		if m.have == 0 && b[i] != 0 && !(b[i] == 1 && m.packed) {
+			m.err = fmt.Errorf("a gRPC message is compressed, or none: %w", ErrUnscannable)
+			return i
+		}
+		m.have++
+		i++
+		if m.have == len(m.prefix) {
+			m.have, m.left = 0, binary.BigEndian.Uint32(m.prefix[1:])
+		}
+	}
+	return len(b)
+}
+
+// ended reports whether what was read so far ends with a message.
+func (m *messages) ended() bool { return m.left == 0 && m.have == 0 }
+
+// tells reports whether what was held back of b may be given: it is short, and
+// the end of a message.
+func (r *reader) tells(held int) bool {
+	m, ok := r.src.(*messages)
+	return ok && held > 0 && held <= maxTold && m.ended() && !r.set.marks.in[0] && !r.set.marks.in[1]
+}
