@@ -53,21 +53,38 @@ func (s *Server) relay(client *replayConn, upstream net.Conn, x *exchange) {
 	x.record(nil)
 }
 
-// pipe copies one direction and passes the end of the stream on. Bytes over the
-// run's budget end the tunnel.
+// pipe copies one direction and passes the end of the stream on. It waits with
+// a small buffer, and takes a large one while there is much to read: most
+// tunnels are idle most of the time. Bytes over the run's budget end the tunnel.
 func pipe(dst, src net.Conn, watch *idleWatch, run *Run, count *atomic.Int64) {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	var large *[]byte
+	defer func() {
+		if large != nil {
+			copyBuffers.Put(large)
+		}
+	}()
+	small := make([]byte, 2<<10)
 	for {
-		n, err := src.Read(*buf)
+		buf := small
+		if large != nil {
+			buf = *large
+		}
+		n, err := src.Read(buf)
 		if n > 0 {
 			watch.touch()
 			count.Add(int64(n))
 			n, over := run.take(n)
-			if _, werr := dst.Write((*buf)[:n]); werr != nil || over != nil {
+			if _, werr := dst.Write(buf[:n]); werr != nil || over != nil {
 				watch.shut()
 				return
 			}
+		}
+		switch {
+		case large == nil && n == len(small):
+			large = copyBuffers.Get().(*[]byte)
+		case large != nil && n < len(small):
+			copyBuffers.Put(large)
+			large = nil
 		}
 		if err != nil {
 			h, ok := dst.(interface{ CloseWrite() error })
