@@ -194,12 +194,14 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		return
 	}
 	// A client in the middle of an upload is in a Read that only a deadline ends.
-	defer context.AfterFunc(run.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })()
+	read := &interrupt{w: w}
+	defer read.end()
+	defer context.AfterFunc(run.ctx, read.fire)()
 	f := &forwarding{wire: s.wire.Load(), run: run}
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody // on HTTP/2 it is another one, which would be sent as a body of unknown length
 	}
-	ctx := context.WithValue(r.Context(), forwardingKey{}, f)
+	ctx := context.WithValue(context.WithValue(r.Context(), forwardingKey{}, f), interruptKey{}, read)
 	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
 		ctx = context.WithValue(ctx, informingKey{}, inform(w))
 	}

@@ -50,7 +50,7 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 	u.plain = net.Dialer{Timeout: dialTimeout}
 	u.tls = upstreamTLS(c.Roots)
 	u.Transport = &http.Transport{
-		DialContext:           u.dial,
+		DialContext:           u.dialWatched,
 		TLSClientConfig:       u.tls.Clone(),
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // the client's Accept-Encoding is the client's
@@ -99,6 +99,14 @@ func (u *upstream) checkLiteral(host string) error {
 		return u.guard.Check(ip)
 	}
 	return nil
+}
+
+func (u *upstream) dialWatched(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := u.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return newDialled(c), nil
 }
 
 // dial connects to an upstream, or to the upstream proxy. Only that one

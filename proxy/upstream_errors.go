@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -13,7 +12,7 @@ import (
 
 // sendDenial says why a request of a client whose context is ctx got no answer.
 func sendDenial(ctx context.Context, err error) *Denial {
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.As(err, new(*uploadError))) {
 		return &Denial{Code: ClientGone, Message: "the client went away before there was an answer", Cause: err}
 	}
 	return upstreamDenial(err)
@@ -70,21 +69,3 @@ func exhausted(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns) && strings.Contains(dns.Err, syscall.EMFILE.Error())
 }
-
-// uploadBody marks the errors of the client's body, which are no fault of the
-// upstream that was being sent it.
-type uploadBody struct{ io.ReadCloser }
-
-func (b *uploadBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = &uploadError{err}
-	}
-	return n, err
-}
-
-type uploadError struct{ cause error }
-
-func (e *uploadError) Error() string { return "read the request's body: " + e.cause.Error() }
-
-func (e *uploadError) Unwrap() error { return e.cause }

@@ -307,17 +307,15 @@ func (x *exchange) plainAllowed() bool {
 // send is steps 8 and 9. The request ends when the client goes away, and when
 // the run does.
 func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel, sent := upload(r)
 	stop := context.AfterFunc(x.run.ctx, cancel)
 	done := func() { stop(); cancel() }
 	before := x.wire.now()
 	x.sent = true
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &uploadBody{r.Body}
-	}
 	ctx, final := x.listen(ctx)
 	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
 	final()
+	gone := sent()
 	x.waited = x.wire.now().Sub(before)
 	if err != nil {
 		done()
@@ -326,6 +324,9 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 		}
 		if x.run.ctx.Err() != nil {
 			return nil, runUnknown
+		}
+		if gone {
+			return nil, upstreamDenial(err)
 		}
 		return nil, sendDenial(r.Context(), err)
 	}

@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// uploadBody is a request's body on its way up. It marks the errors of the
+// client, which are no fault of the upstream that was being sent the body.
+//
+// net/http returns nothing while it waits for more of a body, not even when the
+// upstream is gone: a client that pauses would hear of it only when it goes on.
+// So a Read that waits is broken off when the upstream's connection ends, and
+// when HTTP/2 closes the body of a stream that was reset.
+type uploadBody struct {
+	io.ReadCloser
+	interrupt func()      // breaks off a Read that waits for the client
+	ended     atomic.Bool // all of it was read
+	closed    atomic.Bool // no more of it is wanted
+	gone      atomic.Bool // the upstream is
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errUpstreamGone
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch err {
+	case nil:
+	case io.EOF:
+		b.ended.Store(true)
+	default:
+		if b.closed.Load() {
+			return n, errUpstreamGone
+		}
+		err = &uploadError{err}
+	}
+	return n, err
+}
+
+// Close implements io.Closer. To close a client's body is to read the rest of
+// it, so that is broken off as well.
+func (b *uploadBody) Close() error {
+	b.stop()
+	return b.ReadCloser.Close()
+}
+
+func (b *uploadBody) stop() {
+	b.closed.Store(true)
+	if !b.ended.Load() {
+		b.interrupt()
+	}
+}
+
+var errUpstreamGone = errors.New("the upstream is gone")
+
+type uploadError struct{ cause error }
+
+func (e *uploadError) Error() string { return "read the request's body: " + e.cause.Error() }
+
+func (e *uploadError) Unwrap() error { return e.cause }
+
+// upload makes r's body an uploadBody, and the context that r is sent with.
+// sent is to be called when the upstream's answer, or its end, is there; it
+// reports whether it was the upstream that ended.
+func upload(r *http.Request) (ctx context.Context, cancel func(), sent func() bool) {
+	never := func() bool { return false }
+	if r.Body == nil || r.Body == http.NoBody {
+		ctx, cancel = context.WithCancel(r.Context())
+		return ctx, cancel, never
+	}
+	b := &uploadBody{ReadCloser: r.Body, interrupt: func() {}}
+	r.Body = b
+	i, ok := r.Context().Value(interruptKey{}).(*interrupt)
+	if !ok {
+		ctx, cancel = context.WithCancel(r.Context())
+		return ctx, cancel, never
+	}
+	b.interrupt = i.fire
+	ctx, cancel = b.context(r.Context())
+	var mu sync.Mutex
+	var stops []func() bool
+	watch := func(info httptrace.GotConnInfo) {
+		mu.Lock()
+		defer mu.Unlock()
+		if c := dialledOf(info.Conn); c != nil {
+			stops = append(stops, context.AfterFunc(c.open, func() {
+				b.gone.Store(true)
+				b.stop()
+			}))
+		}
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: watch}), cancel, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, stop := range stops {
+			stop()
+		}
+		return b.gone.Load()
+	}
+}
+
+// context ends when client does, unless that is because of an interrupt: to
+// net/http a client that can't be read from has gone away, while this one may
+// be waiting for an answer that came early.
+func (b *uploadBody) context(client context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	stop := context.AfterFunc(client, func() {
+		if !b.closed.Load() {
+			cancel()
+		}
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
+// interrupt breaks off a request's Read of its client, as long as the request
+// is being answered.
+type interrupt struct {
+	mu   sync.Mutex
+	over bool
+	w    http.ResponseWriter
+}
+
+type interruptKey struct{}
+
+func (i *interrupt) fire() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.over {
+		_ = http.NewResponseController(i.w).SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// end keeps a late fire from the connection's next request.
+func (i *interrupt) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+}
+
+// dialled is an upstream connection of net/http's, which always has a Read
+// under way: open is done when the connection has ended.
+type dialled struct {
+	net.Conn
+	open context.Context
+	end  context.CancelFunc
+}
+
+func newDialled(c net.Conn) *dialled {
+	d := &dialled{Conn: c}
+	d.open, d.end = context.WithCancel(context.Background())
+	return d
+}
+
+func (d *dialled) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	if err != nil {
+		d.end()
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (d *dialled) Close() error {
+	d.end()
+	return d.Conn.Close()
+}
+
+// dialledOf finds the dialled connection under TLS, and under that to a proxy.
+func dialledOf(c net.Conn) *dialled {
+	for {
+		switch under := c.(type) {
+		case *dialled:
+			return under
+		case *tls.Conn:
+			c = under.NetConn()
+		default:
+			return nil
+		}
+	}
+}
