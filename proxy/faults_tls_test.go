@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -82,6 +83,38 @@ func TestEachFaultOfAnUpstreamsTLSHasItsOwnError(t *testing.T) {
 			denied(t, resp, body, UpstreamTLS)
 			if !strings.Contains(body, c.want) {
 				t.Errorf("got %s, want %q\n%s", body, c.want, h.log)
+			}
+		})
+	}
+}
+
+// An upstream that is slow, not one that is wrong: how long each part may take.
+func TestSlowUpstreams(t *testing.T) {
+	ca := newAuthority(t, "root")
+	cert := ca.issue(t, newECKey(t), nil)
+	upstreams := map[string]func(net.Conn){
+		"says nothing to the ClientHello": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		"head and body byte by byte": func(c net.Conn) {
+			tc := tls.Server(c, serving(cert))
+			if _, err := http.ReadRequest(bufio.NewReader(tc)); err != nil {
+				return
+			}
+			for _, b := range []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") {
+				_, _ = tc.Write([]byte{b})
+			}
+		},
+	}
+	for name, serve := range upstreams {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, func(w *WireConfig, _ *ServerConfig, _ *policyOptions) { w.Upstream.Roots = ca.pool() })
+			h.wire.up.TLSHandshakeTimeout = 200 * time.Millisecond
+			h.origin.port = listen(t, serve)
+			run, tok := h.open(bearerManifest)
+			resp, body := get(t, h.client(run, tok), h.url("/"))
+			if strings.Contains(name, "nothing") {
+				denied(t, resp, body, UpstreamTimeout)
+			} else if resp.StatusCode != http.StatusOK || body != "hello" {
+				t.Errorf("%s %q", resp.Status, body)
 			}
 		})
 	}

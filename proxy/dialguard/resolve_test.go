@@ -23,7 +23,7 @@ func TestANameThatChangesBetweenTwoLookUpsIsCaught(t *testing.T) {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	var guard Guard
 	for _, inner := range []string{"127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"} {
-		dns := newDNS(t, netip.MustParseAddr("93.184.215.14"), netip.MustParseAddr(inner))
+		dns := newDNS(t, &testDNS{answers: []netip.Addr{netip.MustParseAddr("93.184.215.14"), netip.MustParseAddr(inner)}})
 		first, err := dns.resolver.LookupNetIP(t.Context(), "ip", "rebind.example")
 		if err != nil || len(first) != 1 || guard.Check(first[0]) != nil {
 			t.Fatalf("the first look-up: %v %v", first, err)
@@ -49,8 +49,7 @@ func TestEachAddressOfANameIsJudged(t *testing.T) {
 	}
 	defer ln.Close()
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	dns := newDNS(t)
-	dns.all = []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254")}
+	dns := newDNS(t, &testDNS{all: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254")}})
 	g := New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 	d := net.Dialer{Control: g.Control, Resolver: dns.resolver, Timeout: 10 * time.Second}
 	c, err := d.DialContext(t.Context(), "tcp", "many.example:"+port)
@@ -72,13 +71,12 @@ type testDNS struct {
 	asked    atomic.Int64
 }
 
-func newDNS(t *testing.T, answers ...netip.Addr) *testDNS {
+func newDNS(t *testing.T, s *testDNS) *testDNS {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &testDNS{answers: answers}
 	s.resolver = &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", pc.LocalAddr().String())
 	}}
