@@ -69,6 +69,8 @@ func FuzzInsideATunnel(f *testing.F) {
 		"GET /no HTTP/1.1\r\n" + host + "\r\nGET /ok/b HTTP/1.1\r\n" + host + "\r\n",
 		"GET /ok/../no HTTP/1.1\r\n" + host + "\r\n",
 		"GET /ok/%2e%2e/no HTTP/1.1\r\n" + host + "\r\n",
+		"GET /no/../ok/x HTTP/1.1\r\n" + host + "\r\n",
+		"GET /%6eo/%2E%2e//ok//x HTTP/1.1\r\n" + host + "\r\n",
 		"GET /ok/a%0d%0aX:y?q=%0a HTTP/1.1\r\n" + host + "\r\n",
 		"GET http://api.localhost:PORT/ok/a HTTP/1.1\r\n" + host + "\r\n",
 		"GET /ok/ HTTP/1.1\r\n" + host + "Authorization: Bearer mine\r\nauthorization : x\r\n\r\n",
