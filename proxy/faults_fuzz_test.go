@@ -90,6 +90,7 @@ func FuzzInsideATunnel(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	const last = "GET /ok/last HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n"
 	open := fmt.Sprintf("CONNECT api.localhost:%s HTTP/1.1\r\nProxy-Authorization: Basic %s\r\n\r\n", up.port,
 		base64.StdEncoding.EncodeToString([]byte(run.ID+":"+tok)))
 	f.Fuzz(func(t *testing.T, inside []byte) {
@@ -108,9 +109,18 @@ func FuzzInsideATunnel(f *testing.F) {
 		if resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodConnect}); err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
-		_, _ = c.Write(bytes.ReplaceAll(inside, []byte("PORT"), []byte(up.port)))
-		_ = c.(*net.TCPConn).CloseWrite()
-		back, _ := io.ReadAll(br)
+		// The last request ends the connection, unless what is before it takes it
+		// for something else; then the input ends. That comes late, since to a
+		// server the end of its input is a client that has gone away.
+		_, _ = c.Write(bytes.ReplaceAll(append(inside[:len(inside):len(inside)], last...), []byte("PORT"), []byte(up.port)))
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		back, err := io.ReadAll(br)
+		if isTimeout(err) {
+			_ = c.SetReadDeadline(time.Time{})
+			_ = c.(*net.TCPConn).CloseWrite()
+			rest, _ := io.ReadAll(br)
+			back = append(back, rest...)
+		}
 		if bytes.Contains(back, []byte(token)) {
 			t.Errorf("the credential came back: %q", back)
 		}
