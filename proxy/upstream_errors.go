@@ -12,7 +12,8 @@ import (
 
 // sendDenial says why a request of a client whose context is ctx got no answer.
 func sendDenial(ctx context.Context, err error) *Denial {
-	if errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.As(err, new(*uploadError))) {
+	ours := errors.Is(err, errTooLarge) || errors.Is(err, errBytesUsedUp)
+	if !ours && errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.As(err, new(*uploadError))) {
 		return &Denial{Code: ClientGone, Message: "the client went away before there was an answer", Cause: err}
 	}
 	return upstreamDenial(err)
