@@ -117,7 +117,8 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 		}
 		resp.ContentLength = -1
 	}
-	if resp.ContentLength > 0 && resp.ContentLength <= smallBody {
+	kind := resp.Header.Get("Content-Type")
+	if n := resp.ContentLength; n > 0 && n <= smallBody && !scrub.HasMessages(kind) {
 		return x.scrubSmall(resp, src)
 	}
 	resp.ContentLength = -1
@@ -126,8 +127,11 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 		return &Denial{Code: Unscannable, Message: "the upstream compresses its gRPC messages, which can't be searched for secrets then",
 			Hint: "let the client compress no messages; an upstream answers in kind"}
 	}
-	src = scrub.Messages(resp.Header.Get("Content-Type"), src, false)
-	resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(src, x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
+	clean := x.creds.scrub.Reader
+	if scrub.HasMessages(kind) {
+		clean = x.creds.scrub.Mask
+	}
+	resp.Body = &scrubbedBody{Reader: clean(scrub.Messages(kind, src, false), x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 	return nil
 }
 

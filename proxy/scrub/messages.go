@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -18,12 +19,30 @@ import (
 // as an error that wraps [ErrUnscannable], after at most [maxTold] bytes of a
 // value; and so does a message that is compressed, unless packed allows that.
 func Messages(contentType string, r io.Reader, packed bool) io.Reader {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-	if rest, ok := strings.CutPrefix(mediaType, "application/grpc"); !ok || rest != "" && rest[0] != '+' {
+	if !HasMessages(contentType) {
 		return r
 	}
 	return &messages{src: r, packed: packed}
+}
+
+// HasMessages reports whether a body of that Content-Type is gRPC, and so holds
+// lengths of its parts.
+func HasMessages(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	rest, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(mediaType)), "application/grpc")
+	return ok && (rest == "" || rest[0] == '+')
+}
+
+// Mask is [Set.Reader] for a body that holds lengths of its parts: in place of a
+// value stand as many asterisks. They tell the value's length, where any other
+// replacement would make the body one that nobody can read.
+func (s *Set) Mask(r io.Reader, hit func(i int)) io.Reader {
+	return s.Rewrite(r, func(dst, match []byte, i int) ([]byte, error) {
+		if hit != nil {
+			hit(i)
+		}
+		return append(dst, bytes.Repeat([]byte{'*'}, len(match))...), nil
+	})
 }
 
 // maxTold is how many bytes of what may be a value are given at the end of a
