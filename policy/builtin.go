@@ -26,10 +26,14 @@ var (
 // as a start for one's own.
 func BuiltinRego() string { return builtinRego }
 
-// builtinKeys are the keys of [policy.data] that the built-in policy reads, and
-// how a value becomes what its rules compare. A value that could never match
-// is an error: on a deny list it would deny nothing.
-var builtinKeys = map[string]func(string) (string, error){
+// Presets are the values of policy.data.preset, from the narrowest: what the
+// built-in policy lets each risk level do.
+var Presets = []string{"strict", "standard", "open"}
+
+// builtinLists are the lists of [policy.data] that the built-in policy reads,
+// and how an entry becomes what its rules compare. An entry that could never
+// match is an error: on a deny list it would deny nothing.
+var builtinLists = map[string]func(string) (string, error){
 	"allow":        globPattern,
 	"deny":         globPattern,
 	"deny_secrets": globPattern,
@@ -37,23 +41,9 @@ var builtinKeys = map[string]func(string) (string, error){
 }
 
 func builtin(data map[string]any) (*source, error) {
-	checked := make(map[string]any, len(data))
-	for _, key := range slices.Sorted(maps.Keys(data)) {
-		normal, ok := builtinKeys[key]
-		if !ok {
-			return nil, fmt.Errorf("policy.data.%s: unknown key of the built-in policy; the nearest valid one is %s",
-				key, nearest(key, slices.Sorted(maps.Keys(builtinKeys))))
-		}
-		values, err := stringList(data[key])
-		if err != nil {
-			return nil, fmt.Errorf("policy.data.%s: %w", key, err)
-		}
-		for i, v := range values {
-			if values[i], err = normal(v); err != nil {
-				return nil, fmt.Errorf("policy.data.%s: %q: %w", key, v, err)
-			}
-		}
-		checked[key] = values
+	checked, err := checkData(data)
+	if err != nil {
+		return nil, err
 	}
 	opts := ast.ParserOptions{RegoVersion: ast.RegoV1}
 	rules, err := ast.ParseModuleWithOpts("builtin:latchgate.rego", builtinRego, opts)
@@ -69,6 +59,37 @@ func builtin(data map[string]any) (*source, error) {
 		tests:   map[string]*ast.Module{"builtin:latchgate_test.rego": tests},
 		data:    map[string]any{"latchgate": checked},
 	}, nil
+}
+
+// checkData takes what the built-in policy reads and nothing else.
+func checkData(data map[string]any) (map[string]any, error) {
+	checked := make(map[string]any, len(data))
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if key == "preset" {
+			preset, ok := data[key].(string)
+			if !ok || !slices.Contains(Presets, preset) {
+				return nil, fmt.Errorf("policy.data.preset: there is no preset %q; write one of %s", fmt.Sprint(data[key]), strings.Join(Presets, ", "))
+			}
+			checked[key] = preset
+			continue
+		}
+		normal, ok := builtinLists[key]
+		if !ok {
+			return nil, fmt.Errorf("policy.data.%s: unknown key of the built-in policy; the nearest valid one is %s",
+				key, nearest(key, append(slices.Sorted(maps.Keys(builtinLists)), "preset")))
+		}
+		values, err := stringList(data[key])
+		if err != nil {
+			return nil, fmt.Errorf("policy.data.%s: %w", key, err)
+		}
+		for i, v := range values {
+			if values[i], err = normal(v); err != nil {
+				return nil, fmt.Errorf("policy.data.%s: %q: %w", key, v, err)
+			}
+		}
+		checked[key] = values
+	}
+	return checked, nil
 }
 
 func stringList(v any) ([]string, error) {

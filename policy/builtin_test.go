@@ -28,6 +28,9 @@ func TestBuiltinPolicyTakesOnlyDataThatItReads(t *testing.T) {
 	}{
 		"unknown key":        {map[string]any{"denny": []string{"x"}}, "policy.data.denny: unknown key of the built-in policy; the nearest valid one is deny"},
 		"nearest of another": {map[string]any{"deny-host": []string{}}, "the nearest valid one is deny_hosts"},
+		"unknown preset":     {map[string]any{"preset": "paranoid"}, `policy.data.preset: there is no preset "paranoid"; write one of strict, standard, open`},
+		"preset as a list":   {map[string]any{"preset": []any{"strict"}}, "write one of strict, standard, open"},
+		"nearest to preset":  {map[string]any{"pre_set": "strict"}, "the nearest valid one is preset"},
 		"rule":               {map[string]any{"action": map[string]any{"allow": true}}, "policy.data.action: unknown key"},
 		"text for a list":    {map[string]any{"deny": "github_*"}, "policy.data.deny: write a list of strings"},
 		"nothing":            {map[string]any{"deny": nil}, "write a list of strings"},

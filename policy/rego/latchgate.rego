@@ -1,13 +1,32 @@
 # The policy that is in force where [policy] names no folder.
 #
-# It lets low and medium risk run and asks a person for high and critical. Four
-# lists in [policy.data] change that; * in the first three stands for any text:
+# preset in [policy.data] says what each risk level may do, from the narrowest:
+#
+#             low    medium  high   critical
+#   strict    runs   asks    asks   denied
+#   standard  runs   runs    asks   asks      (without a preset)
+#   open      runs   runs    runs   runs
+#
+# "asks" is: a person has to approve. Four lists change that for what they name;
+# * in the first three stands for any text:
 #
 #   allow         action ids that run without approval, whatever their risk
 #   deny          action ids that never run; wins over everything
 #   deny_secrets  secrets that no action gets
 #   deny_hosts    hosts that no action reaches: exact or *.suffix, on every port
 package latchgate
+
+presets := {
+	"strict": {"low": "run", "medium": "ask", "high": "ask", "critical": "deny"},
+	"standard": {"low": "run", "medium": "run", "high": "ask", "critical": "ask"},
+	"open": {"low": "run", "medium": "run", "high": "run", "critical": "run"},
+}
+
+default chosen := "standard"
+
+chosen := data.latchgate.preset
+
+verdict := presets[chosen][input.risk_level]
 
 default action := {"allow": false, "reason": "no rule of the built-in policy allows this"}
 
@@ -16,6 +35,11 @@ action := {
 	"reason": sprintf("%s is on the deny list", [input.action]),
 } if {
 	listed(data.latchgate.deny, input.action)
+} else := {
+	"allow": false,
+	"reason": sprintf("there is no preset %v: policy.data.preset is strict, standard or open", [chosen]),
+} if {
+	not presets[chosen]
 } else := {
 	"allow": true,
 	"reason": sprintf("%s is on the allow list", [input.action]),
@@ -29,7 +53,7 @@ action := {
 	"approved_secrets": approved_secrets,
 	"approved_hosts": approved_hosts,
 } if {
-	input.risk_level in {"low", "medium"}
+	verdict == "run"
 } else := {
 	"allow": true,
 	"require_approval": true,
@@ -37,7 +61,12 @@ action := {
 	"approved_secrets": approved_secrets,
 	"approved_hosts": approved_hosts,
 } if {
-	input.risk_level in {"high", "critical"}
+	verdict == "ask"
+} else := {
+	"allow": false,
+	"reason": sprintf("%s risk is denied by the preset %s", [input.risk_level, chosen]),
+} if {
+	verdict == "deny"
 }
 
 approved_secrets := [name |
@@ -79,3 +108,29 @@ covers(wildcard, host) if {
 
 # "[2001:db8::1]:8443" is the address 2001:db8::1
 without_port(pattern) := trim(regex.replace(pattern, `:[0-9]+$`, ""), "[]")
+
+# matches are the entries of [policy.data] that fit something of the input, for
+# `latchgate policy eval`. Nothing is decided by them.
+matches contains {"key": "preset", "entry": data.latchgate.preset, "name": input.risk_level}
+
+matches contains {"key": "deny", "entry": pattern, "name": input.action} if {
+	some pattern in data.latchgate.deny
+	listed([pattern], input.action)
+}
+
+matches contains {"key": "allow", "entry": pattern, "name": input.action} if {
+	some pattern in data.latchgate.allow
+	listed([pattern], input.action)
+}
+
+matches contains {"key": "deny_secrets", "entry": pattern, "name": name} if {
+	some pattern in data.latchgate.deny_secrets
+	some name in input.secrets
+	listed([pattern], name)
+}
+
+matches contains {"key": "deny_hosts", "entry": denied, "name": pattern} if {
+	some denied in data.latchgate.deny_hosts
+	some pattern in input.hosts
+	overlap(without_port(pattern), denied)
+}

@@ -29,6 +29,79 @@ test_high_and_critical_risk_need_approval if {
 	}
 }
 
+# What each preset does at each risk, spelled out once more: the table in the
+# policy's head and in docs/policy.md is this one.
+test_presets_do_what_their_table_says if {
+	table := {
+		"strict": ["run", "ask", "ask", "deny"],
+		"standard": ["run", "run", "ask", "ask"],
+		"open": ["run", "run", "run", "run"],
+	}
+	every preset, row in table {
+		every i, risk in ["low", "medium", "high", "critical"] {
+			d := latchgate.action with input as at(risk) with data.latchgate.preset as preset
+			verdict(d) == row[i]
+		}
+	}
+}
+
+verdict(d) := "ask" if d.require_approval
+
+verdict(d) := "run" if {
+	d.allow
+	not d.require_approval
+}
+
+verdict(d) := "deny" if not d.allow
+
+test_without_a_preset_it_is_standard if {
+	every risk in ["low", "medium", "high", "critical"] {
+		d := latchgate.action with input as at(risk)
+		e := latchgate.action with input as at(risk) with data.latchgate.preset as "standard"
+		d == e
+	}
+}
+
+test_unknown_preset_denies_and_says_so if {
+	every preset in ["Strict", "", "paranoid", 3, null] {
+		d := latchgate.action with input as at("low") with data.latchgate.preset as preset
+			with data.latchgate.allow as ["*"]
+		not d.allow
+		contains(d.reason, "policy.data.preset is strict, standard or open")
+	}
+}
+
+test_unknown_risk_is_denied_by_every_preset if {
+	every preset in ["strict", "standard", "open"] {
+		d := latchgate.action with input as at("harmless") with data.latchgate.preset as preset
+		not d.allow
+	}
+}
+
+test_lists_win_over_every_preset if {
+	every preset in ["strict", "standard", "open"] {
+		d := latchgate.action with input as at("critical") with data.latchgate.preset as preset
+			with data.latchgate.allow as ["github_*"]
+		verdict(d) == "run"
+		e := latchgate.action with input as at("low") with data.latchgate.preset as preset
+			with data.latchgate.deny as ["github_*"]
+		verdict(e) == "deny"
+	}
+}
+
+test_entries_that_had_a_say_are_named if {
+	m := latchgate.matches with input as at("low") with data.latchgate.allow as ["slack_*", "github_*"]
+		with data.latchgate.deny_secrets as ["*.key"] with data.latchgate.deny_hosts as ["*.github.com"]
+		with data.latchgate.preset as "open"
+	m == {
+		{"key": "allow", "entry": "github_*", "name": "github_create_issue"},
+		{"key": "deny_secrets", "entry": "*.key", "name": "GITHUB_APP.key"},
+		{"key": "deny_hosts", "entry": "*.github.com", "name": "api.github.com"},
+		{"key": "deny_hosts", "entry": "*.github.com", "name": "*.uploads.github.com"},
+		{"key": "preset", "entry": "open", "name": "low"},
+	}
+}
+
 test_everything_else_is_denied if {
 	every risk in ["", "LOW", "none", null, 3] {
 		d := latchgate.action with input as at(risk)
