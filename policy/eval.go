@@ -22,6 +22,7 @@ type ruleset struct {
 	timeout  time.Duration
 	action   ast.Body // answer = data.latchgate.action
 	request  ast.Body // answer = data.latchgate.request; nil where there is none
+	matches  ast.Body // answer = data.latchgate.matches; nil where there is none
 
 	// decided remembers decisions on requests. It is nil where equal inputs need
 	// not mean equal decisions. It goes with the policy that decided.
@@ -31,8 +32,9 @@ type ruleset struct {
 // answer is the variable that a query binds.
 const answer = ast.Var("answer")
 
-// eval runs one query. Errors wrap ErrUndefined and ErrTimeout.
-func (r *ruleset) eval(ctx context.Context, query ast.Body, input *ast.Term) (v ast.Value, err error) {
+// eval runs one query; watch, where it is not nil, sees its steps. Errors wrap
+// ErrUndefined and ErrTimeout.
+func (r *ruleset) eval(ctx context.Context, query ast.Body, input *ast.Term, watch topdown.QueryTracer) (v ast.Value, err error) {
 	// A panic in a built-in function is a failed evaluation like any other: an
 	// agent that finds one must not end the daemon with it.
 	defer func() {
@@ -50,7 +52,7 @@ func (r *ruleset) eval(ctx context.Context, query ast.Body, input *ast.Term) (v 
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
 	defer r.store.Abort(ctx, txn)
-	results, err := topdown.NewQuery(query).
+	q := topdown.NewQuery(query).
 		WithCompiler(r.compiler).
 		WithStore(r.store).
 		WithTransaction(txn).
@@ -58,8 +60,11 @@ func (r *ruleset) eval(ctx context.Context, query ast.Body, input *ast.Term) (v 
 		WithInput(input).
 		// A built-in function that fails would otherwise only make its
 		// expression undefined, and a rule that says `not` would go on.
-		WithStrictBuiltinErrors(true).
-		Run(ctx)
+		WithStrictBuiltinErrors(true)
+	if watch != nil {
+		q = q.WithQueryTracer(watch)
+	}
+	results, err := q.Run(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		if errors.Is(cause, ErrTimeout) {
 			return nil, fmt.Errorf("evaluate: %w: %s", ErrTimeout, r.timeout)

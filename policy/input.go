@@ -1,12 +1,14 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/manifests"
 )
 
 // ActionInput is `input` in data.latchgate.action, under its JSON names. Lists
@@ -22,8 +24,51 @@ type ActionInput struct {
 	Secrets     []string       `json:"secrets"`        // names of the declared secrets
 	Hosts       []string       `json:"hosts"`          // patterns of the declared hosts
 	Tags        []string       `json:"tags"`           // as declared
-	ArgSizes    map[string]int `json:"arg_sizes"`      // argument names and the bytes of their JSON
+	ArgSizes    map[string]int `json:"arg_sizes"`      // argument names, and bytes: of text its own, else of its JSON
 	Args        map[string]any `json:"args,omitempty"` // arguments, only where the manifest says policy_args
+}
+
+// InputFor is the input on one action of a run. The arguments are those of an
+// execution, nil where there is none.
+func InputFor(m *manifests.Manifest, principal, door string, actions []string, args map[string]any) ActionInput {
+	in := ActionInput{
+		Principal: principal, Door: door, Actions: actions, Action: m.ActionID, Version: m.Version,
+		RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags, ArgSizes: argSizes(args),
+	}
+	for _, h := range m.Egress.AllowedDomains {
+		in.Hosts = append(in.Hosts, h.String())
+	}
+	for _, s := range m.Secrets {
+		in.Secrets = append(in.Secrets, s.Name)
+	}
+	if m.PolicyArgs {
+		in.Args = args
+	}
+	return in
+}
+
+func argSizes(args map[string]any) map[string]int {
+	if len(args) == 0 {
+		return nil
+	}
+	sizes := make(map[string]int, len(args))
+	for name, v := range args {
+		sizes[name] = sizeOf(v)
+	}
+	return sizes
+}
+
+// sizeOf is the size in bytes of an argument: of text its own, of anything else
+// that of its JSON.
+func sizeOf(v any) int {
+	if s, ok := v.(string); ok {
+		return len(s)
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return 0
+	}
+	return len(raw)
 }
 
 // RequestInput is `input` in data.latchgate.request, under its JSON names.

@@ -19,8 +19,9 @@ import (
 )
 
 var (
-	actionRef  = ast.MustParseRef("data.latchgate.action")
-	requestRef = ast.MustParseRef("data.latchgate.request")
+	actionRef  = ast.MustParseRef(actionRule)
+	requestRef = ast.MustParseRef(requestRule)
+	matchesRef = ast.MustParseRef("data.latchgate.matches")
 )
 
 // source is a policy before it is compiled.
@@ -171,6 +172,11 @@ func (s *source) compile(ctx context.Context) (*ruleset, error) {
 	r := &ruleset{compiler: c, store: store}
 	if r.action, err = prepare(c, actionRef); err != nil {
 		return nil, err
+	}
+	if found := c.GetRulesWithPrefix(matchesRef); len(found) > 0 && len(found[0].Head.Args) == 0 {
+		if r.matches, err = prepare(c, matchesRef); err != nil {
+			return nil, err
+		}
 	}
 	if len(c.GetRulesWithPrefix(requestRef)) == 0 {
 		return r, nil

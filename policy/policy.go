@@ -19,9 +19,16 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/latchgate/latchgate/audit"
+)
+
+// The rules that decide, by their full names.
+const (
+	actionRule  = "data.latchgate.action"
+	requestRule = "data.latchgate.request"
 )
 
 // defaultTimeout is how long a rule may think.
@@ -33,7 +40,8 @@ type Options struct {
 	// with a dot are passed over. Empty: the built-in policy.
 	Dirs []string
 	// Data is found by rules below data.latchgate. The built-in policy knows
-	// allow, deny, deny_secrets and deny_hosts, and takes no other key.
+	// preset (see [Presets]), allow, deny, deny_secrets and deny_hosts, and takes
+	// no other key.
 	Data map[string]any
 	// Timeout bounds one evaluation; 0 is 100 ms.
 	Timeout time.Duration
@@ -84,7 +92,7 @@ func (e *Engine) Reload(ctx context.Context, o Options) error {
 // Action decides whether an action of a run may be opened. An error, a timeout
 // and an undefined decision deny.
 func (e *Engine) Action(ctx context.Context, in ActionInput) Decision {
-	d := e.action(ctx, in)
+	d := e.action(ctx, e.rules.Load(), in, nil)
 	e.decided(d, audit.Event{Principal: in.Principal, Actions: in.Actions, Action: in.Action, Secrets: d.ApprovedSecrets})
 	return d
 }
@@ -96,20 +104,19 @@ func (e *Engine) decided(d Decision, about audit.Event) {
 	e.audit.Record(about)
 }
 
-func (e *Engine) action(ctx context.Context, in ActionInput) Decision {
+func (e *Engine) action(ctx context.Context, r *ruleset, in ActionInput, watch topdown.QueryTracer) Decision {
 	input, err := in.term()
 	if err != nil {
 		return denyOn(err)
 	}
-	r := e.rules.Load()
-	v, err := e.eval(ctx, r, r.action, input)
+	v, err := e.eval(ctx, r, r.action, input, watch)
 	if err != nil {
-		e.log.Error("policy evaluation failed", "rule", "data.latchgate.action", "action", in.Action, "err", err)
+		e.log.Error("policy evaluation failed", "rule", actionRule, "action", in.Action, "err", err)
 		return denyOn(err)
 	}
 	d, err := decode(v)
 	if err != nil {
-		e.log.Error("policy decision refused", "rule", "data.latchgate.action", "action", in.Action, "err", err)
+		e.log.Error("policy decision refused", "rule", actionRule, "action", in.Action, "err", err)
 		return denyOn(err)
 	}
 	return d.within(in.Secrets, in.Hosts)
@@ -124,28 +131,33 @@ func (e *Engine) HasRequest() bool { return e.rules.Load().request != nil }
 func (e *Engine) Request(ctx context.Context, in RequestInput) Decision {
 	r := e.rules.Load()
 	if r.request == nil {
-		return Decision{Allow: true, Reason: "no request rule is defined", Code: CodeAllow}
+		return noRequestRule
 	}
-	var key requestKey
-	if r.decided != nil {
-		key = in.key()
-		if d, ok := r.decided.Get(key); ok {
-			e.decided(d, in.event())
-			return d
-		}
-	}
-	d := e.request(ctx, r, in)
-	if r.decided != nil && d.Code != CodeError {
-		r.decided.Add(key, d)
-	}
+	d := e.remembered(ctx, r, in)
 	e.decided(d, in.event())
 	return d
 }
 
-func (e *Engine) request(ctx context.Context, r *ruleset, in RequestInput) Decision {
-	v, err := e.eval(ctx, r, r.request, in.term())
+var noRequestRule = Decision{Allow: true, Reason: "no request rule is defined", Code: CodeAllow}
+
+func (e *Engine) remembered(ctx context.Context, r *ruleset, in RequestInput) Decision {
+	if r.decided == nil {
+		return e.request(ctx, r, in, nil)
+	}
+	key := in.key()
+	d, ok := r.decided.Get(key)
+	if !ok {
+		if d = e.request(ctx, r, in, nil); d.Code != CodeError {
+			r.decided.Add(key, d)
+		}
+	}
+	return d
+}
+
+func (e *Engine) request(ctx context.Context, r *ruleset, in RequestInput, watch topdown.QueryTracer) Decision {
+	v, err := e.eval(ctx, r, r.request, in.term(), watch)
 	if err != nil {
-		e.log.Error("policy evaluation failed", "rule", "data.latchgate.request", "action", in.Action, "host", in.Host, "err", err)
+		e.log.Error("policy evaluation failed", "rule", requestRule, "action", in.Action, "host", in.Host, "err", err)
 		return denyOn(err)
 	}
 	d, err := decode(v)
@@ -153,15 +165,15 @@ func (e *Engine) request(ctx context.Context, r *ruleset, in RequestInput) Decis
 		err = d.forRequest()
 	}
 	if err != nil {
-		e.log.Error("policy decision refused", "rule", "data.latchgate.request", "action", in.Action, "host", in.Host, "err", err)
+		e.log.Error("policy decision refused", "rule", requestRule, "action", in.Action, "host", in.Host, "err", err)
 		return denyOn(err)
 	}
 	return d.within(nil, nil)
 }
 
-func (e *Engine) eval(ctx context.Context, r *ruleset, query ast.Body, input *ast.Term) (ast.Value, error) {
+func (e *Engine) eval(ctx context.Context, r *ruleset, query ast.Body, input *ast.Term, watch topdown.QueryTracer) (ast.Value, error) {
 	start := time.Now()
-	v, err := r.eval(ctx, query, input)
+	v, err := r.eval(ctx, query, input, watch)
 	e.metrics.seconds.Observe(time.Since(start).Seconds())
 	return v, err
 }

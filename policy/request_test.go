@@ -157,7 +157,7 @@ func BenchmarkRequest(b *testing.B) {
 	r := e.rules.Load()
 	b.ReportAllocs()
 	for b.Loop() {
-		if !e.request(b.Context(), r, get("/repos/a/b")).Allow {
+		if !e.request(b.Context(), r, get("/repos/a/b"), nil).Allow {
 			b.Fatal("denied")
 		}
 	}

@@ -27,8 +27,9 @@ type TestResult struct {
 }
 
 // Test runs the tests of the policy that o says, those of the built-in policy
-// without its Dirs and Data. A failed test is a result and not an error; an
-// error is a policy that does not load. The order is that of the files.
+// without its Dirs and Data, with what a rule may call when it is in force. A
+// failed test is a result and not an error; an error is a policy that does not
+// load. The order is that of the files.
 func Test(ctx context.Context, o Options) ([]TestResult, error) {
 	if len(o.Dirs) == 0 {
 		o.Data = nil // its tests bring their own
@@ -36,6 +37,9 @@ func Test(ctx context.Context, o Options) ([]TestResult, error) {
 	src, err := read(o)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := src.compile(ctx); err != nil {
+		return nil, fmt.Errorf("compile policy: %w", flatten(err))
 	}
 	return src.test(ctx)
 }
