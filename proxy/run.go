@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,21 @@ type Grant struct {
 	// Secrets are the approved secret names. A binding of any other secret
 	// still owns its header (an agent cannot fill it) but never stamps one.
 	Secrets []string
+}
+
+// NewGrant is an action with what a policy approved of it, by the names that
+// the manifest declares.
+func NewGrant(m *manifests.Manifest, secrets, hosts []string) Grant {
+	g := Grant{Manifest: m, Secrets: secrets, Hosts: []manifests.HostPattern{}}
+	for _, h := range m.Egress.AllowedDomains {
+		if slices.Contains(hosts, h.String()) {
+			g.Hosts = append(g.Hosts, h)
+		}
+	}
+	if len(g.Hosts) == len(m.Egress.AllowedDomains) {
+		g.Hosts = nil // all of them
+	}
+	return g
 }
 
 // RunConfig is what the gate knows when it opens a run.

@@ -182,6 +182,14 @@ func (x *exchange) mayIt(method, path string) *Denial {
 	if denied := x.run.tripInHost(x.target.Host); denied != nil {
 		return denied
 	}
+	if denied := x.match(method, path); denied != nil {
+		return denied
+	}
+	return x.askPolicy(method, path)
+}
+
+// match finds the actions that permit the request, and their bindings.
+func (x *exchange) match(method, path string) *Denial {
 	a := authority{x.target.Host, x.target.Port}
 	if x.route = x.run.route(a); x.route == nil {
 		return x.run.denyHost(a)
@@ -204,21 +212,25 @@ func (x *exchange) mayIt(method, path string) *Denial {
 	if x.action == nil {
 		return x.route.denyRequest(method)
 	}
-	return x.askPolicy(method, path)
+	return nil
 }
 
 func (x *exchange) askPolicy(method, path string) *Denial {
 	if !x.wire.policy.HasRequest() {
 		return nil
 	}
-	d := x.wire.policy.Request(x.run.ctx, policy.RequestInput{
-		Principal: x.run.Principal, Run: x.run.ID, Actions: x.run.Actions, Action: x.action.action.ActionID,
-		Scheme: x.target.Scheme, Host: x.target.Host, Port: int(x.target.Port), Method: method, Path: path,
-	})
+	d := x.wire.policy.Request(x.run.ctx, x.policyInput(method, path))
 	if d.Allow {
 		return nil
 	}
 	return &Denial{Code: PolicyDenied, Message: "the request policy says no: " + d.Reason}
+}
+
+func (x *exchange) policyInput(method, path string) policy.RequestInput {
+	return policy.RequestInput{
+		Principal: x.run.Principal, Run: x.run.ID, Actions: x.run.Actions, Action: x.action.action.ActionID,
+		Scheme: x.target.Scheme, Host: x.target.Host, Port: int(x.target.Port), Method: method, Path: path,
+	}
 }
 
 // stamp is steps 5 to 7. Placeholders are looked for before anything is
