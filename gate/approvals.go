@@ -16,6 +16,7 @@ import (
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/policy"
 )
 
 // ApprovalTTL is how long a ticket is valid, from when it is asked for: the
@@ -323,7 +324,7 @@ func newTicket() string {
 func argumentsOf(args map[string]any) []Argument {
 	list := []Argument{}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		list = append(list, Argument{Name: name, Bytes: sizeOf(args[name])})
+		list = append(list, Argument{Name: name, Bytes: policy.SizeOf(args[name])})
 	}
 	return list
 }

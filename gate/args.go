@@ -176,16 +176,3 @@ func wanted(e *jsonschema.ValidationError) string {
 	}
 	return "does not satisfy " + keyword
 }
-
-// sizeOf is the size in bytes of an argument as the policy sees it: of text its
-// own, of anything else that of its JSON.
-func sizeOf(v any) int {
-	if s, ok := v.(string); ok {
-		return len(s)
-	}
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return 0
-	}
-	return len(raw)
-}

@@ -159,20 +159,7 @@ type ask struct{ action, reason string }
 // decide asks the policy about one action of the run. why is not empty where a
 // person has to agree.
 func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest) (_ proxy.Grant, why string, err error) {
-	in := policy.ActionInput{
-		Principal: q.Principal, Door: q.Door, Actions: q.Actions, Action: m.ActionID, Version: m.Version,
-		RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags, ArgSizes: argSizes(q.Args),
-	}
-	for _, h := range m.Egress.AllowedDomains {
-		in.Hosts = append(in.Hosts, h.String())
-	}
-	for _, s := range m.Secrets {
-		in.Secrets = append(in.Secrets, s.Name)
-	}
-	if m.PolicyArgs {
-		in.Args = q.Args
-	}
-	d := g.policy.Action(ctx, in)
+	d := g.policy.Action(ctx, policy.InputFor(m, q.Principal, q.Door, q.Actions, q.Args))
 	if !d.Allow {
 		return proxy.Grant{}, "", &Error{Code: CodePolicyDenied, Action: m.ActionID,
 			Message: fmt.Sprintf("the policy says no to %s: %s", m.ActionID, d.Reason),
@@ -181,23 +168,13 @@ func (g *Gate) decide(ctx context.Context, q OpenRequest, m *manifests.Manifest)
 	if d.RequireApproval {
 		why = cmp.Or(d.Reason, "the policy gives no reason")
 	}
-	grant := proxy.Grant{Manifest: m, Secrets: d.ApprovedSecrets}
 	for _, s := range m.Secrets {
 		if s.Required && !slices.Contains(d.ApprovedSecrets, s.Name) {
-			return grant, "", &Error{Code: CodePolicyDenied, Action: m.ActionID,
+			return proxy.Grant{}, "", &Error{Code: CodePolicyDenied, Action: m.ActionID,
 				Message: fmt.Sprintf("the policy does not approve secret %s, which %s requires", s.Name, m.ActionID)}
 		}
 	}
-	grant.Hosts = []manifests.HostPattern{}
-	for _, h := range m.Egress.AllowedDomains {
-		if slices.Contains(d.ApprovedHosts, h.String()) {
-			grant.Hosts = append(grant.Hosts, h)
-		}
-	}
-	if len(grant.Hosts) == len(m.Egress.AllowedDomains) {
-		grant.Hosts = nil // all of them
-	}
-	return grant, why, nil
+	return proxy.NewGrant(m, d.ApprovedSecrets, d.ApprovedHosts), why, nil
 }
 
 // approved returns the approved ticket that this very request has, or the error
@@ -344,15 +321,4 @@ func secretNames(grants []proxy.Grant) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-func argSizes(args map[string]any) map[string]int {
-	if len(args) == 0 {
-		return nil
-	}
-	sizes := make(map[string]int, len(args))
-	for name, v := range args {
-		sizes[name] = sizeOf(v)
-	}
-	return sizes
 }

@@ -53,14 +53,14 @@ func argSizes(args map[string]any) map[string]int {
 	}
 	sizes := make(map[string]int, len(args))
 	for name, v := range args {
-		sizes[name] = sizeOf(v)
+		sizes[name] = SizeOf(v)
 	}
 	return sizes
 }
 
-// sizeOf is the size in bytes of an argument: of text its own, of anything else
+// SizeOf is the size in bytes of an argument: of text its own, of anything else
 // that of its JSON.
-func sizeOf(v any) int {
+func SizeOf(v any) int {
 	if s, ok := v.(string); ok {
 		return len(s)
 	}
