@@ -77,9 +77,9 @@ func textual(schemaType any) bool {
 	return true
 }
 
-// withDefaults fills the properties that args lacks and the schema has a
+// WithDefaults fills the properties that args lacks and the schema has a
 // default for, in nested objects too. args is not changed.
-func withDefaults(schema map[string]any, args map[string]any) map[string]any {
+func WithDefaults(schema map[string]any, args map[string]any) map[string]any {
 	full := make(map[string]any, len(args))
 	for k, v := range args {
 		full[k] = v
@@ -93,7 +93,7 @@ func withDefaults(schema map[string]any, args map[string]any) map[string]any {
 			continue
 		}
 		if nested, ok := v.(map[string]any); ok {
-			full[name] = withDefaults(property, nested)
+			full[name] = WithDefaults(property, nested)
 		}
 	}
 	return full

@@ -49,7 +49,7 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 	if err != nil {
 		return nil, g.refused(open, err)
 	}
-	open.Args = withDefaults(a.IO.RequestSchema, q.Args)
+	open.Args = WithDefaults(a.IO.RequestSchema, q.Args)
 	open.TTL = least(q.TTL, a.Limits.Timeout+time.Second)
 	open.MaxRequests = least(q.MaxRequests, int64(a.Limits.MaxIOCalls))
 	if a.ProviderModuleDigest == "" {

@@ -17,7 +17,8 @@ type Explanation struct {
 	Error string `json:"error,omitempty"`
 	// DecidedBy are the definitions of Rule that held; empty where none did.
 	DecidedBy []Place `json:"decided_by"`
-	// Used are the other rules that held on the way, in the order of the files.
+	// Used are the other rules whose condition held on the way, in the order of
+	// the files.
 	Used []Place `json:"used"`
 	// Matches are the entries of [policy.data] that fitted the input. The
 	// built-in policy names them, and one's own does where it defines a set
@@ -79,11 +80,14 @@ func (x *Explanation) from(seen heldRules, asked ast.Ref) {
 		place := Place{File: rule.Location.File, Line: rule.Location.Row, Rule: rule.Ref().GroundPrefix().String()}
 		if rule.Ref().GroundPrefix().HasPrefix(asked) {
 			x.DecidedBy = append(x.DecidedBy, place)
-		} else {
+		} else if !rule.Body.Equal(always) {
 			x.Used = append(x.Used, place)
 		}
 	}
 }
+
+// always is the body of a rule without a condition.
+var always = ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))
 
 // decodeMatches reads the set; what is not of its form is somebody's own rule
 // of that name, with a meaning of its own.

@@ -2,7 +2,11 @@ package policy
 
 import (
 	"encoding/json"
+	"maps"
+	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,5 +106,24 @@ func TestSecretValueAmongTheArgumentsIsNotShown(t *testing.T) {
 	}
 	if s := term.String(); strings.Contains(s, "hunter2") || !strings.Contains(s, "REDACTED") {
 		t.Error(s)
+	}
+}
+
+func TestDocumentNamesAllThatAPolicyMeets(t *testing.T) {
+	doc, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := slices.Concat(Presets, slices.Sorted(maps.Keys(builtinLists)))
+	for _, typ := range []reflect.Type{reflect.TypeFor[ActionInput](), reflect.TypeFor[RequestInput](), reflect.TypeFor[Match]()} {
+		for f := range typ.Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			words = append(words, name)
+		}
+	}
+	for _, word := range words {
+		if !regexp.MustCompile("[`\"]" + word + "[`\"]|(?m)^" + word + " +=").Match(doc) {
+			t.Errorf("docs/policy.md does not mention %s", word)
+		}
 	}
 }

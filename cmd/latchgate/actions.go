@@ -252,11 +252,7 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 	}
 	m, ok := catalog.Get(id)
 	if !ok {
-		hint := "`latchgate actions list` shows them all"
-		if near := catalog.Suggest(id); near != "" {
-			hint = fmt.Sprintf("did you mean %q? %s", near, hint)
-		}
-		return withHint(fmt.Errorf("there is no action %q", id), hint)
+		return unknownAction(catalog, id)
 	}
 	v := viewOf(m)
 	if asJSON {
