@@ -22,7 +22,7 @@ test: programs tools check unit ## install what the tests need, lint, and run al
 
 # Each tool is a module of its own under tools/, so that none of their
 # dependencies are ours; the stamp makes a second run free.
-tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp $(BIN)/.goclient-stamp $(BIN)/.npm-stamp
+tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp $(BIN)/.goclient-stamp $(BIN)/.npm-stamp $(BIN)/.node-stamp
 
 $(BIN)/.sops-stamp: tools/sops/go.mod tools/sops/go.sum
 	@echo "building sops (a few minutes, once)"
@@ -46,6 +46,12 @@ $(BIN)/.npm-stamp: tools/clients/package.json tools/clients/package-lock.json
 	@mkdir -p .tools/clients && cp tools/clients/package.json tools/clients/package-lock.json .tools/clients/
 	@if command -v npm >/dev/null; then cd .tools/clients && npm ci --no-audit --no-fund --ignore-scripts && touch $@; \
 	  else echo "npm is missing: the tests that need its packages will skip"; fi
+
+# The reference MCP client and the AssemblyScript compiler.
+$(BIN)/.node-stamp: tools/node/package.json tools/node/package-lock.json
+	@mkdir -p $(BIN)/../node && cp tools/node/package.json tools/node/package-lock.json $(BIN)/../node
+	@if command -v npm >/dev/null; then cd $(BIN)/../node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "not installed, the tests that need its packages will skip: npm"; fi
 
 programs: ## install curl, git, python3, node, ... where they are missing
 	@tools/programs

@@ -10,6 +10,7 @@ package testenv
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -32,4 +33,23 @@ func Missing(t testing.TB, name string) {
 		t.Fatalf("component missing: %s (run `make tools`)", name)
 	}
 	t.Skipf("component missing: %s (run `make tools`)", name)
+}
+
+// NodeModule returns the folder node_modules of tools/node when the named npm
+// package is in it, or skips the test (fails it in strict mode). Node finds
+// packages there through NODE_PATH.
+func NodeModule(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		modules := filepath.Join(dir, ".tools", "node", "node_modules")
+		if _, err := os.Stat(filepath.Join(modules, name)); err == nil {
+			return modules
+		}
+	}
+	Missing(t, name+" of npm")
+	return ""
 }
