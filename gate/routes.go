@@ -161,11 +161,16 @@ func (c *Control) revokeRun(w http.ResponseWriter, r *http.Request, _ string) er
 }
 
 func (c *Control) listActions(w http.ResponseWriter, _ *http.Request, _ string) error {
+	return c.answer(w, c.gate.Actions())
+}
+
+// Actions lists the actions in force, by id.
+func (g *Gate) Actions() []ActionStatus {
 	all := []ActionStatus{}
-	for _, m := range c.gate.state.Load().actions.all() {
+	for _, m := range g.state.Load().actions.all() {
 		all = append(all, statusOfAction(m))
 	}
-	return c.answer(w, all)
+	return all
 }
 
 func (c *Control) showAction(w http.ResponseWriter, r *http.Request, _ string) error {
