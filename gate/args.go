@@ -11,6 +11,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/latchgate/latchgate/manifests"
 )
 
 // CoerceArgs makes arguments of key=value words as a shell gives them. A value
@@ -104,7 +106,7 @@ func (a *action) checkArgs(args map[string]any) ([]byte, error) {
 	if err := a.prepareSchemas(); err != nil {
 		return nil, err
 	}
-	raw, err := json.Marshal(args)
+	raw, err := encodeArgs(args)
 	if err != nil {
 		return nil, &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not JSON", Err: err}
 	}
@@ -117,6 +119,35 @@ func (a *action) checkArgs(args map[string]any) ([]byte, error) {
 			Hint: fmt.Sprintf("`latchgate actions show %s` shows what it takes", a.ActionID)}
 	}
 	return raw, nil
+}
+
+// encodeArgs is json.Marshal, but that & stays & in a URL: small providers
+// read strings as they stand.
+func encodeArgs(args map[string]any) ([]byte, error) {
+	var raw bytes.Buffer
+	e := json.NewEncoder(&raw)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(args); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(raw.Bytes(), []byte("\n")), nil
+}
+
+// CheckArgs completes the arguments of an action with the defaults and validates
+// them as an execution does; it gives the JSON that its provider sees. Errors
+// are an [*Error].
+func CheckArgs(m *manifests.Manifest, args map[string]any) ([]byte, error) {
+	return (&action{Manifest: m}).checkArgs(WithDefaults(m.IO.RequestSchema, args))
+}
+
+// CheckResult validates what a provider of the action returned, as an execution
+// does. Errors are an [*Error].
+func CheckResult(m *manifests.Manifest, result []byte) error {
+	a := &action{Manifest: m}
+	if err := a.prepareSchemas(); err != nil {
+		return err
+	}
+	return a.checkResult(result)
 }
 
 // checkResult validates what a provider returned against the action's schema.

@@ -20,27 +20,40 @@ import (
 	"github.com/latchgate/latchgate/internal/testenv"
 )
 
-// buildExample builds the example of a language as an author would.
-func buildExample(t *testing.T, language string) []byte {
-	t.Helper()
+// example is the example of a language.
+func example(language string) Example {
 	i := slices.IndexFunc(Examples(), func(e Example) bool { return e.Language == language })
-	return build(t, Examples()[i])
+	return Examples()[i]
 }
 
-// build builds a provider in a folder of its own.
+// build builds a provider in a folder of its own, as an author would.
 func build(t *testing.T, e Example) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, e.File), e.Source, 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range e.Project("project") {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	program := rustc
-	if e.Language == "go" {
-		program = func(t *testing.T) string { return testenv.Program(t, "go") }
+	switch e.Language {
+	case "go":
+		testenv.Program(t, "go")
+	case "rust":
+		if os.Getenv("RUSTC") == "" {
+			t.Setenv("RUSTC", rustc(t))
+		}
+	case "c":
+		testenv.Program(t, "clang")
+		if _, err := os.Stat("/usr/include/wasm32-wasi"); err != nil {
+			testenv.Program(t, "wasi-libc") // says so
+		}
+	case "assemblyscript":
+		testenv.Program(t, "node")
+		if err := os.Symlink(testenv.NodeModule(t, "assemblyscript"), filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	cmd := exec.Command(program(t), e.Build[1:]...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), e.Env...)
-	run(t, cmd)
+	run(t, e.Command(t.Context(), dir))
 	return read(t, filepath.Join(dir, "provider.wasm"))
 }
 
@@ -87,9 +100,10 @@ func TestBundledGuestIsBuiltFromItsSource(t *testing.T) {
 	}
 }
 
-func TestGoExampleWorks(t *testing.T) {
-	t.Parallel()
-	m := load(t, newRuntime(t), buildExample(t, "go"))
+func TestGuestInGoMakesSeveralRequests(t *testing.T) {
+	pages := example("go")
+	pages.Source = read(t, "testdata/pages/main.go")
+	m := load(t, newRuntime(t), build(t, pages))
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := r.URL.Query().Get("page"); page < "3" {
 			fmt.Fprintf(w, `[{"page":%s},{"page":%s}]`, page, page)
@@ -114,26 +128,41 @@ func TestGoExampleWorks(t *testing.T) {
 	wantCode(t, err, CodeFailed)
 }
 
-func TestRustExampleWorks(t *testing.T) {
-	m := load(t, newRuntime(t), buildExample(t, "rust"))
-	call := Call{Limits: Limits{MaxIOCalls: 1}, HTTP: answer(200, "text/plain", "one two\nthree\n")}
-	call.Input = buildInput(t, map[string]any{"url": "https://example.com/text"})
-	result, err := m.Execute(context.Background(), call)
-	if err != nil || string(result.Output) != `{"ok":true,"lines":2,"words":3,"bytes":14}` {
-		t.Errorf("got %+v, %v", result, err)
+func TestExampleInEachLanguageWorks(t *testing.T) {
+	for _, e := range Examples() {
+		t.Run(e.Language, func(t *testing.T) {
+			m := load(t, newRuntime(t), build(t, e))
+			if err := m.CheckDeclared([]string{capabilityHTTP, capabilityLog}); err != nil {
+				t.Error(err)
+			}
+			var logged strings.Builder
+			call := Call{Limits: Limits{MaxIOCalls: 1}, HTTP: answer(200, "text/plain", "one two\nthree\n"), Log: func(_ slog.Level, msg string) { logged.WriteString(msg) }}
+			call.Input = buildInput(t, map[string]any{"url": "https://example.com/text?a=1&b=2"})
+			result, err := m.Execute(context.Background(), call)
+			if err != nil || string(result.Output) != `{"ok":true,"lines":2,"words":3,"bytes":14}` || logged.String() != "the text is there" {
+				t.Errorf("got %+v, %v, logged %q", result, err, logged.String())
+			}
+			call.HTTP = answer(500, "text/plain", "")
+			_, err = m.Execute(context.Background(), call)
+			if failure := wantCode(t, err, CodeFailed); !strings.Contains(string(failure.Detail), `"count_failed"`) {
+				t.Errorf("%s", failure.Detail)
+			}
+			call.HTTP = nil
+			_, err = m.Execute(context.Background(), call)
+			wantCode(t, err, CodeFailed)
+		})
 	}
-	call.HTTP = answer(500, "text/plain", "")
-	_, err = m.Execute(context.Background(), call)
-	wantCode(t, err, CodeFailed)
 }
 
 func buildInput(t *testing.T, args any) []byte {
 	t.Helper()
-	raw, err := json.Marshal(args)
-	if err != nil {
+	var raw bytes.Buffer
+	e := json.NewEncoder(&raw)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(args); err != nil {
 		t.Fatal(err)
 	}
-	input, err := BuildInput("example", raw, nil)
+	input, err := BuildInput("example", raw.Bytes(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +206,7 @@ func TestGuestThatLooksEverywhereFindsNoSecret(t *testing.T) {
 		return resp, nil
 	}
 
-	snoop := Examples()[0]
+	snoop := example("go")
 	snoop.Source = read(t, "testdata/snoop/main.go")
 	m := load(t, newRuntime(t), build(t, snoop))
 	mask := []byte(sentinel)

@@ -1,7 +1,6 @@
 //go:build wasip1
 
-// A provider for latchgate in Go: it asks a JSON API for the pages of a list
-// and returns them as one.
+// A provider for latchgate in Go: it fetches a text and counts it.
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o provider.wasm main.go
 //
@@ -9,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,49 +19,44 @@ func main() {} // never called; execute is
 
 // Args are the action's arguments, as the manifest's request_schema has them.
 type Args struct {
-	URL   string `json:"url"`   // a list; page N of it is at URL?page=N
-	Pages int    `json:"pages"` // how many to ask for
+	URL string `json:"url"`
+}
+
+// Result is what the manifest's response_schema promises.
+type Result struct {
+	OK    bool `json:"ok"`
+	Lines int  `json:"lines"`
+	Words int  `json:"words"`
+	Bytes int  `json:"bytes"`
 }
 
 //go:wasmexport execute
 func execute() int32 {
 	result, err := run()
 	if err != nil {
-		write(map[string]any{"error": map[string]string{"code": "list_failed", "message": err.Error()}})
+		write(map[string]any{"error": map[string]string{"code": "count_failed", "message": err.Error()}})
 		return 1
 	}
 	write(result)
 	return 0
 }
 
-func run() (any, error) {
+func run() (*Result, error) {
 	var input struct {
-		Action string `json:"action"`
-		Args   Args   `json:"args"`
+		Args Args `json:"args"`
 	}
 	if err := json.Unmarshal(read(inputSize(), inputRead), &input); err != nil {
 		return nil, fmt.Errorf("read the input: %w", err)
 	}
-	items := []json.RawMessage{}
-	for page := 1; page <= input.Args.Pages; page++ {
-		status, body, err := get(fmt.Sprintf("%s?page=%d", input.Args.URL, page))
-		if err != nil {
-			return nil, err
-		}
-		if status >= 400 {
-			return nil, fmt.Errorf("page %d: status %d", page, status)
-		}
-		var more []json.RawMessage
-		if err := json.Unmarshal(body, &more); err != nil {
-			return nil, fmt.Errorf("page %d: %w", page, err)
-		}
-		if len(more) == 0 {
-			break
-		}
-		items = append(items, more...)
-		info(fmt.Sprintf("page %d has %d items", page, len(more)))
+	status, text, err := get(input.Args.URL)
+	if err != nil {
+		return nil, err
 	}
-	return map[string]any{"ok": true, "items": items}, nil
+	if status != 200 {
+		return nil, fmt.Errorf("the upstream answered with %d", status)
+	}
+	info("the text is there")
+	return &Result{OK: true, Lines: bytes.Count(text, []byte("\n")), Words: len(bytes.Fields(text)), Bytes: len(text)}, nil
 }
 
 // get sends one request. There is no credential to add: latchgate does that on
@@ -70,7 +65,7 @@ func get(url string) (status int, body []byte, err error) {
 	request, err := json.Marshal(map[string]any{
 		"method":  "GET",
 		"url":     url,
-		"headers": [][2]string{{"accept", "application/json"}},
+		"headers": [][2]string{{"accept", "text/plain"}},
 	})
 	if err != nil {
 		return 0, nil, err
