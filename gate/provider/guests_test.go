@@ -295,3 +295,19 @@ func TestDocumentNamesEverythingThatAuthorsMeet(t *testing.T) {
 		}
 	}
 }
+
+func TestGuideNamesEveryLanguageAndFile(t *testing.T) {
+	guide := string(read(t, "../../docs/provider-guide.md"))
+	words := []string{CasesFile, "`args`", "`responses`", "`requests`", "`result`", "`error`"}
+	for _, e := range Examples() {
+		words = append(words, e.Language, e.File)
+		if !strings.Contains(string(e.Project("x")["x.yaml"]), NoDigest) {
+			t.Errorf("%s: the manifest has a digest before there is a module", e.Language)
+		}
+	}
+	for _, w := range words {
+		if !strings.Contains(guide, w) {
+			t.Errorf("docs/provider-guide.md does not mention %s", w)
+		}
+	}
+}
