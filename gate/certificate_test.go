@@ -13,7 +13,7 @@ import (
 )
 
 // selfSigned makes an upstream's certificate that is its own root.
-func selfSigned(t *testing.T, host string) (*tls.Config, []byte) {
+func selfSigned(t testing.TB, host string) (*tls.Config, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

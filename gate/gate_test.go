@@ -38,7 +38,7 @@ const token = "tok-0123456789abcdef"
 // world is a gate over a folder of real files, with a real TLS upstream.
 type world struct {
 	*Gate
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	port     string // of the upstream, at api.localhost
 	log      *syncBuffer
@@ -62,7 +62,7 @@ socket = "gate.sock"
 `
 
 // newWorld writes the manifest (PORT in it is the upstream's) and opens a gate.
-func newWorld(t *testing.T, manifest, config string) *world {
+func newWorld(t testing.TB, manifest, config string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), log: &syncBuffer{}}
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,7 @@ func (w *world) setSecrets(values map[string]string) {
 	setSecrets(w.t, w.dir, values)
 }
 
-func setSecrets(t *testing.T, dir string, values map[string]string) {
+func setSecrets(t testing.TB, dir string, values map[string]string) {
 	t.Helper()
 	file, key := filepath.Join(dir, "secrets.enc.yaml"), filepath.Join(dir, ".latchgate", "sops-age.key")
 	if _, err := secrets.Init(context.Background(), secrets.InitOptions{File: file, KeyFile: key}); err != nil {
@@ -175,7 +175,7 @@ func (w *world) requests() []*http.Request {
 }
 
 // code checks that err is the gate's error of that code.
-func code(t *testing.T, err error, want string) *Error {
+func code(t testing.TB, err error, want string) *Error {
 	t.Helper()
 	var e *Error
 	if !errors.As(err, &e) || e.Code != want {

@@ -9,9 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/latchgate/latchgate/internal/testenv"
 )
 
 // BenchmarkExecuteHTTPAPI is what an execution through builtin:http_api adds to
@@ -42,14 +41,14 @@ func BenchmarkExecuteHTTPAPI(b *testing.B) {
 	}
 	b.Run("callers=1", func(b *testing.B) {
 		b.ReportAllocs()
-		defer reportCPU(b)()
+		defer testenv.ReportCPU(b)()
 		for b.Loop() {
 			execute(b)
 		}
 	})
 	b.Run("callers=16", func(b *testing.B) {
 		b.ReportAllocs()
-		defer reportCPU(b)()
+		defer testenv.ReportCPU(b)()
 		b.SetParallelism(8) // times two processors
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
@@ -64,23 +63,10 @@ func BenchmarkExecuteHTTPAPI(b *testing.B) {
 func BenchmarkExecuteSmallest(b *testing.B) {
 	m := load(b, newRuntime(b), executing(writing(0, 2)).with(0, "{}").encode())
 	b.ReportAllocs()
-	defer reportCPU(b)()
+	defer testenv.ReportCPU(b)()
 	for b.Loop() {
 		if _, err := m.Execute(context.Background(), Call{}); err != nil {
 			b.Fatal(err)
 		}
 	}
-}
-
-// reportCPU measures from here to the call of what it returns.
-func reportCPU(b *testing.B) func() {
-	spent := func() time.Duration {
-		var u unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	before := spent()
-	return func() { b.ReportMetric(float64((spent()-before).Microseconds())/float64(b.N), "cpu-µs/op") }
 }
