@@ -111,7 +111,7 @@ func New(ctx context.Context, o Options) (_ *Gate, err error) {
 		return nil, err
 	}
 	g.state.Store(st)
-	if g.providers, err = provider.NewRuntime(ctx, provider.Options{CacheDir: filepath.Join(filepath.Dir(c.CA.Dir), "cache", "wasm"), Logger: o.Log}); err != nil {
+	if g.providers, err = provider.NewRuntime(ctx, provider.Options{CacheDir: ModuleCache(c), Logger: o.Log}); err != nil {
 		return nil, fmt.Errorf("provider runtime: %w", err)
 	}
 	g.runs = proxy.NewRuns(c.Gate.MaxRuns, g.ended)
@@ -123,6 +123,11 @@ func New(ctx context.Context, o Options) (_ *Gate, err error) {
 	g.server = proxy.NewServer(proxy.ServerConfig{Wire: wire, Runs: g.runs, CA: g.ca, Metrics: g.wireStats, Log: o.Log,
 		HeaderTimeout: c.Proxy.HeaderTimeout, IdleTimeout: c.Proxy.IdleTimeout})
 	return g, g.openDefaultRun(ctx, c)
+}
+
+// ModuleCache is the folder in which compiled providers are kept.
+func ModuleCache(c *configs.Config) string {
+	return filepath.Join(filepath.Dir(c.CA.Dir), "cache", "wasm")
 }
 
 func (g *Gate) policyOptions(c *configs.Config) policy.Options {

@@ -26,13 +26,6 @@ func TestProviderInEachLanguageGoesAllTheWay(t *testing.T) {
 					t.Fatal(err)
 				}
 				h.environ = append(h.environ, "GOCACHE="+strings.TrimSpace(string(cache)))
-				// The library for this target is compiled once on a machine, which
-				// may take longer than a command here is waited for.
-				library := exec.Command("go", "build", "-trimpath", "encoding/json", "errors", "fmt")
-				library.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-				if out, err := library.CombinedOutput(); err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
 			case "rust":
 				if _, err := os.Stat("/usr/lib/rustlib/wasm32-unknown-unknown"); err != nil {
 					testenv.Program(t, "rustc with target wasm32-unknown-unknown") // says so
@@ -46,9 +39,9 @@ func TestProviderInEachLanguageGoesAllTheWay(t *testing.T) {
 				h.environ = append(h.environ, "PATH="+filepath.Join(modules, ".bin")+":"+os.Getenv("PATH"))
 			}
 			h.must("provider", "new", "mine", "--lang", language)
-			h.must("provider", "build", "mine")
-			if o := h.must("provider", "test", "mine"); !strings.Contains(o.stdout, "3 passed, 0 failed") {
-				t.Errorf("%s", o.stdout)
+			h.mustSlowly("provider", "build", "mine")
+			if out := h.mustSlowly("provider", "test", "mine"); !strings.Contains(out, "3 passed, 0 failed") {
+				t.Error(out)
 			}
 			h.write("mine/mine.yaml", h.read("mine/mine.yaml")+"secrets: [{name: API_TOKEN, required: true}]\n")
 			h.environ = append(h.environ, "LATCHGATE_MANIFESTS__DIRS="+h.path("mine"))
@@ -64,4 +57,17 @@ func TestProviderInEachLanguageGoesAllTheWay(t *testing.T) {
 			h.noSecretOnDisk()
 		})
 	}
+}
+
+// mustSlowly is must for a command that compiles: Go's library for another
+// target, or 3 MB of WebAssembly under the race detector.
+func (h *home) mustSlowly(args ...string) string {
+	h.t.Helper()
+	c := exec.CommandContext(h.t.Context(), h.program, args...)
+	c.Dir, c.Env = h.dir, h.environ
+	out, err := c.CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("latchgate %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }

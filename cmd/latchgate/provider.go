@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
+	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/gate/provider"
 	"github.com/latchgate/latchgate/manifests"
 )
@@ -87,7 +88,7 @@ only looked at: put its provider.wasm there.`,
 		Example: "  latchgate provider build\n  latchgate provider build my_action",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.buildProvider(c.Context(), folderOf(args))
+			return a.buildProvider(c, folderOf(args))
 		},
 	}
 }
@@ -101,7 +102,8 @@ func folderOf(args []string) string {
 
 const moduleFile = "provider.wasm"
 
-func (a *app) buildProvider(ctx context.Context, dir string) error {
+func (a *app) buildProvider(c *cobra.Command, dir string) error {
+	ctx := c.Context()
 	if err := a.compileProvider(ctx, dir); err != nil {
 		return err
 	}
@@ -125,11 +127,11 @@ func (a *app) buildProvider(ctx context.Context, dir string) error {
 	if len(found) == 0 {
 		fmt.Fprintf(a.err, "latchgate: no manifest in %s names %s as its provider_source\n", dir, moduleFile)
 	}
-	rt, err := provider.NewRuntime(ctx, provider.Options{})
+	rt, closeRuntime, err := a.providerRuntime(c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rt.Close(context.WithoutCancel(ctx)) }()
+	defer closeRuntime()
 	m, err := rt.Compile(ctx, digest, wasm)
 	for i := 0; err == nil && i < len(found); i++ {
 		err = m.CheckDeclared(found[i].RequiredImports)
@@ -138,6 +140,20 @@ func (a *app) buildProvider(ctx context.Context, dir string) error {
 		return withHint(fmt.Errorf("latchgate can't use this module: %w", err), "docs/provider-abi.md says what a module may import and must export")
 	}
 	return nil
+}
+
+// providerRuntime is a runtime with the cache of the gate, so that what is
+// compiled here is compiled for `run` too.
+func (a *app) providerRuntime(c *cobra.Command) (*provider.Runtime, func(), error) {
+	cfg, err := a.config(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	rt, err := provider.NewRuntime(c.Context(), provider.Options{CacheDir: gate.ModuleCache(cfg)})
+	if err != nil {
+		return nil, nil, withHint(err, "the cache is beside ca.dir in latchgate.toml")
+	}
+	return rt, func() { _ = rt.Close(context.WithoutCancel(c.Context())) }, nil
 }
 
 // compileProvider runs the compiler of the language whose source is there.

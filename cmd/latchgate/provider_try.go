@@ -33,7 +33,7 @@ Without arguments the cases in cases.json are run; docs/provider-guide.md says
 what is in there. With key=value, or --args, it runs once: the origin sends each
 request back as JSON, and requests, log and result are printed.`,
 		Example: "  latchgate provider test\n  latchgate provider test my_action -v\n  latchgate provider test my_action url=https://api.example.com/text",
-		RunE:    func(c *cobra.Command, words []string) error { return a.testProvider(c.Context(), &t, words) },
+		RunE:    func(c *cobra.Command, words []string) error { return a.testProvider(c, &t, words) },
 	}
 	c.Flags().StringVarP(&t.action, "action", "a", "", "action to run, where several use the provider")
 	c.Flags().StringVar(&t.argsFile, "args", "", "run once with the arguments in this JSON file, - for standard input")
@@ -50,7 +50,8 @@ type providerTest struct {
 	module           *provider.Module
 }
 
-func (a *app) testProvider(ctx context.Context, t *providerTest, words []string) error {
+func (a *app) testProvider(c *cobra.Command, t *providerTest, words []string) error {
+	ctx := c.Context()
 	dir := "."
 	if len(words) > 0 && !strings.Contains(words[0], "=") {
 		dir, words = words[0], words[1:]
@@ -65,11 +66,11 @@ func (a *app) testProvider(ctx context.Context, t *providerTest, words []string)
 	if t.manifest, err = t.choose(dir, found); err != nil {
 		return err
 	}
-	rt, err := provider.NewRuntime(ctx, provider.Options{})
+	rt, closeRuntime, err := a.providerRuntime(c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rt.Close(context.WithoutCancel(ctx)) }()
+	defer closeRuntime()
 	if t.module, err = loadProvider(ctx, rt, t.manifest); err != nil {
 		return err
 	}
