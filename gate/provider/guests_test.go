@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -309,5 +310,22 @@ func TestGuideNamesEveryLanguageAndFile(t *testing.T) {
 		if !strings.Contains(guide, w) {
 			t.Errorf("docs/provider-guide.md does not mention %s", w)
 		}
+	}
+}
+
+// The table of hostile guests in the document is that of the tests, which run
+// each of them.
+func TestDocumentHasTheHostileGuests(t *testing.T) {
+	guests := hostileGuests()
+	var table strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(guests)) {
+		outcome := "nothing: the host says -1 each time"
+		if code := guests[name].code; code != "" {
+			outcome = "`" + string(code) + "`"
+		}
+		fmt.Fprintf(&table, "| %s | %s |\n", name, outcome)
+	}
+	if doc := string(read(t, "../../docs/provider-abi.md")); !strings.Contains(doc, table.String()) {
+		t.Errorf("docs/provider-abi.md has another table of hostile guests; put this there:\n%s", table.String())
 	}
 }

@@ -1,0 +1,105 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/latchgate/latchgate/manifests"
+)
+
+const argsManifest = `
+action_id: a
+io:
+  max_request_bytes: 300
+  request_schema:
+    type: object
+    required: [owner, title]
+    additionalProperties: false
+    properties:
+      owner: {type: string, pattern: "^[a-z]+$"}
+      title: {type: string, maxLength: 5}
+      count: {type: integer, default: 3}
+      url: {type: string, format: uri}
+      kind: {enum: [bug, idea]}
+      nested:
+        type: object
+        properties:
+          depth: {type: integer, default: 1}
+          deeper: {type: object, properties: {yes: {type: boolean, default: true}}}
+  response_schema: {type: object, required: [ok, items], properties: {ok: {type: boolean}, items: {type: array, items: {type: integer}}}}
+`
+
+func argsAction(t *testing.T) *manifests.Manifest {
+	t.Helper()
+	found, problems := manifests.Parse("a.yaml", []byte(argsManifest))
+	if manifests.HasErrors(problems) {
+		t.Fatal(problems)
+	}
+	return found[0]
+}
+
+func TestArgumentsAreCompletedWithDefaults(t *testing.T) {
+	for given, want := range map[string]string{
+		`{"owner":"a","title":"b"}`:                                `{"count":3,"owner":"a","title":"b"}`,
+		`{"owner":"a","title":"b","count":0}`:                      `{"count":0,"owner":"a","title":"b"}`,
+		`{"owner":"a","title":"b","nested":{"deeper":{}}}`:         `{"count":3,"nested":{"deeper":{"yes":true},"depth":1},"owner":"a","title":"b"}`,
+		`{"owner":"a","title":"b","count":12345678901234567890}`:   `{"count":12345678901234567890,"owner":"a","title":"b"}`,
+		`{"owner":"a","title":"<&>","url":"https://x.y/?a=1&b=2"}`: `{"count":3,"owner":"a","title":"<&>","url":"https://x.y/?a=1&b=2"}`,
+	} {
+		args, err := DecodeArgs([]byte(given))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(args)
+		raw, err := CheckArgs(argsAction(t), args)
+		if err != nil || string(raw) != want {
+			t.Errorf("%s: %s, %v", given, raw, err)
+		}
+		if len(args) != before {
+			t.Errorf("%s: the caller's arguments were changed", given)
+		}
+	}
+}
+
+func TestAllProblemsOfArgumentsAndResultsAreListedWithoutTheirValues(t *testing.T) {
+	m := argsAction(t)
+	for given, want := range map[string][]string{
+		`{}`: {"missing properties 'owner', 'title'"},
+		`{"owner":"SENTINEL","title":"SENTINEL","count":"SENTINEL","kind":"SENTINEL","url":"SENTINEL SENTINEL","extra":1,"nested":{"depth":1.5}}`: {
+			"(top): additional properties 'extra' not allowed", "owner: does not satisfy pattern", "title: maxLength", "count: got string, want integer",
+			"kind: value must be one of 'bug', 'idea'", "url: does not satisfy format", "nested.depth: got number, want integer"},
+		`{"owner":"a","title":"` + strings.Repeat("x", 400) + `"}`: {"larger than 300 bytes"},
+	} {
+		args, err := DecodeArgs([]byte(given))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = CheckArgs(m, args)
+		code(t, err, CodeArgumentsInvalid)
+		says(t, err, want)
+	}
+	for given, want := range map[string][]string{
+		`{"ok":"SENTINEL","items":["SENTINEL",1,"SENTINEL"]}`: {"ok: got string, want boolean", "items.0: got string, want integer", "items.2: got string, want integer"},
+		`[]`: {"(top): got array, want object"},
+		`{`:  {"not JSON"},
+	} {
+		err := CheckResult(m, []byte(given))
+		code(t, err, CodeResultInvalid)
+		says(t, err, want)
+	}
+	if err := CheckResult(m, []byte(`{"ok":true,"items":[]}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+func says(t *testing.T, err error, want []string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("no %q in %v", w, err)
+		}
+	}
+	if strings.Contains(err.Error(), "SENTINEL") {
+		t.Errorf("a value is repeated: %v", err)
+	}
+}
