@@ -297,7 +297,7 @@ sops_secrets_file = "secrets.enc.yaml"
 func TestAThirdPartyModuleRunsByItsDigest(t *testing.T) {
 	program := testenv.Program(t, "go")
 	wasm := filepath.Join(t.TempDir(), "provider.wasm")
-	build := exec.Command(program, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm, "./provider/examples/go")
+	build := exec.Command(program, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm, "./provider/testdata/pages")
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -319,7 +319,7 @@ resource_limits: {memory_mb: 64, timeout_seconds: 300}   # it is compiled within
 	w.write("actions/list.wasm", string(module))
 	_, err = w.Execute(context.Background(), ExecuteRequest{Principal: "user:test", Action: "list",
 		Args: map[string]any{"url": "https://api.localhost:" + w.port + "/list", "pages": 1}})
-	// The upstream answers an object where the example wants a list: its own
+	// The upstream answers an object where the guest wants a list: its own
 	// failure comes back whole, after an authenticated request.
 	if e := code(t, err, string(provider.CodeFailed)); !strings.Contains(string(e.Detail), "list_failed") {
 		t.Errorf("detail %s", e.Detail)
