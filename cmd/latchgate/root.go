@@ -53,7 +53,7 @@ Start with:
 		return &usageError{err, fmt.Sprintf("`%s --help` shows what it takes", c.CommandPath())}
 	})
 	root.AddCommand(a.proxyCommand(), a.execCommand(), a.sandboxedCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
-		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.healthcheckCommand(), a.versionCommand())
+		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
 	wrongUsage(root)
 	return root
 }
