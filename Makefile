@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # CGO is off in what we ship: one static binary. The race detector needs it on.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: demo build install test tools programs check unit fuzz bench guests vulncheck clean
+.PHONY: demo build install man test tools programs check unit fuzz bench guests vulncheck clean
 
 demo: build ## show the whole thing working, offline
 	@./bin/latchgate demo
@@ -18,11 +18,14 @@ build: ## build bin/latchgate
 install: ## install latchgate into GOBIN
 	CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' ./cmd/latchgate
 
+man: build ## write the manual pages into bin/man
+	./bin/latchgate man bin/man
+
 test: programs tools check unit ## install what the tests need, lint, and run all tests
 
 # Each tool is a module of its own under tools/, so that none of their
 # dependencies are ours; the stamp makes a second run free.
-tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp $(BIN)/.goclient-stamp $(BIN)/.npm-stamp $(BIN)/.node-stamp
+tools: $(BIN)/.sops-stamp $(BIN)/.lint-stamp $(BIN)/.age-stamp $(BIN)/.goclient-stamp $(BIN)/.npm-stamp $(BIN)/.node-stamp $(BIN)/.deploy-stamp
 
 $(BIN)/.sops-stamp: tools/sops/go.mod tools/sops/go.sum
 	@echo "building sops (a few minutes, once)"
@@ -52,6 +55,12 @@ $(BIN)/.node-stamp: tools/node/package.json tools/node/package-lock.json
 	@mkdir -p $(BIN)/../node && cp tools/node/package.json tools/node/package-lock.json $(BIN)/../node
 	@if command -v npm >/dev/null; then cd $(BIN)/../node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "not installed, the tests that need its packages will skip: npm"; fi
+
+$(BIN)/.deploy-stamp: tools/deploy/go.mod tools/deploy/go.sum tools/deploy/main.go
+	@echo "building deploycheck (a minute or two, once)"
+	cd tools/deploy && GOBIN=$(BIN) go install -ldflags '-s -w' .
+	cd tools/deploy/schemas && go mod download sigs.k8s.io/kubectl-validate github.com/compose-spec/compose-go/v2
+	@touch $@
 
 programs: ## install curl, git, python3, node, ... where they are missing
 	@tools/programs
