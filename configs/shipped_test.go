@@ -30,7 +30,7 @@ func TestShippedConfigurationsLoad(t *testing.T) {
 	}
 }
 
-// The limit is what the unit has today: a line less is seen.
+// The limit is what the unit has today.
 func TestUnitIsValidAndHardened(t *testing.T) {
 	analyze := testenv.Program(t, "systemd-analyze")
 	raw, err := os.ReadFile("systemd/latchgate.service")
