@@ -98,9 +98,18 @@ func (m *messages) follow(b []byte) int {
 // ended reports whether what was read so far ends with a message.
 func (m *messages) ended() bool { return m.left == 0 && m.have == 0 }
 
-// tells reports whether what was held back of b may be given: it is short, and
-// the end of a message.
-func (r *reader) tells(held int) bool {
+// tells reports whether what was held back of b, from end on, may be given: it
+// is the end of a message, and all of it but little lies in values that are
+// there whole. spans are those of b as a whole.
+func (r *reader) tells(b []byte, end int, spans []span) bool {
 	m, ok := r.src.(*messages)
-	return ok && held > 0 && held <= maxTold && m.ended() && !r.set.marks.in[0] && !r.set.marks.in[1]
+	if !ok || end == len(b) || !m.ended() || r.set.marks.in[0] || r.set.marks.in[1] {
+		return false
+	}
+	open, at := 0, end
+	for _, found := range appendMatches(nil, spans, len(b), 0) {
+		open += max(0, found.Lo-at)
+		at = max(at, found.Hi)
+	}
+	return open+len(b)-at <= maxTold
 }

@@ -43,6 +43,32 @@ func TestTheEndOfAMessageIsNotHeldBack(t *testing.T) {
 	}
 }
 
+// A value that ends in what could begin an escape is whole all the same: a
+// message ends there.
+func TestAValueAtTheEndOfAMessageIsNotHeldBack(t *testing.T) {
+	const value = "tok-0123456789abcdef/+&"
+	s := Compile([]Named{{"A", []byte(value)}, {"B", []byte("x" + value + "and more")}})
+	for text, want := range map[string]string{"Bearer " + value: "Bearer " + strings.Repeat("*", len(value)), value: strings.Repeat("*", len(value))} {
+		pr, pw := io.Pipe()
+		r := s.Mask(Messages("application/grpc", pr, false), nil)
+		sent := message(0, text)
+		go func() { _, _ = io.WriteString(pw, sent) }()
+		got := make([]byte, len(sent))
+		if n, err := io.ReadFull(r, got); err != nil || string(got[5:]) != want {
+			t.Errorf("%q, %d, %v", got, n, err)
+		}
+		_ = pw.Close()
+	}
+	// The beginning of one value stays held though another one is in it.
+	pr, pw := io.Pipe()
+	r := s.Mask(Messages("application/grpc", pr, false), nil)
+	go func() { _, _ = io.WriteString(pw, message(0, "x"+value+"and m")); _ = pw.Close() }()
+	got, err := io.ReadAll(r)
+	if want := "x" + strings.Repeat("*", len(value)) + "and m"; err != nil || string(got[5:]) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestAValueInAMessageIsReplacedHoweverItArrives(t *testing.T) {
 	const value = "ghp_0123456789abcdef"
 	s := Compile([]Named{{"A", []byte(value)}})

@@ -95,8 +95,10 @@ func (r *reader) fill() {
 	}
 	b := r.buf[:r.n]
 	spans, end := r.set.scan(b, err == io.EOF, r.spans[:0])
-	if r.tells(len(b) - end) {
-		spans, end = r.set.scan(b, true, spans[:0])
+	if _, framed := r.src.(*messages); framed && end < len(b) {
+		if whole, _ := r.set.scan(b, true, nil); r.tells(b, end, whole) {
+			spans, end = whole, len(b)
+		}
 	}
 	r.spans = spans
 	switch {
