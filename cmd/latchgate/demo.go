@@ -45,9 +45,9 @@ not hold.`,
 func (a *app) demo(ctx context.Context, keep, asJSON bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a closed terminal ends it too
 	defer stop()
-	step, done := a.demoProgress()
+	step, done := a.progress()
 	defer done()
-	h, err := a.openDemoHouse(ctx, step)
+	h, err := a.openDemoHouse(ctx, step, demoHost)
 	if err != nil {
 		return demoInterrupted(ctx, err)
 	}
@@ -78,34 +78,6 @@ func demoInterrupted(ctx context.Context, err error) error {
 		return exitStatus(128 + int(syscall.SIGINT))
 	}
 	return fmt.Errorf("the demo broke off: %w", err)
-}
-
-// demoProgress names the step that the demo is at, if it takes long.
-func (a *app) demoProgress() (step func(string), done func()) {
-	steps, ended := make(chan string), make(chan struct{})
-	go func() {
-		defer close(ended)
-		at, slow := "", time.NewTicker(1500*time.Millisecond)
-		defer slow.Stop()
-		for {
-			select {
-			case s, open := <-steps:
-				if at = s; !open {
-					return
-				}
-			case <-slow.C:
-				fmt.Fprintf(a.err, "%s ...\n", at)
-			}
-		}
-	}()
-	closed := false
-	return func(s string) { steps <- s }, func() {
-		if !closed {
-			closed = true
-			close(steps)
-			<-ended
-		}
-	}
 }
 
 // demoFacts is what happened, ready to be shown: no token is in it.

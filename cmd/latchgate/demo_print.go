@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/term"
-
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -33,11 +31,8 @@ func newPage(w io.Writer) *page {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		p.width = n
 	}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			p.width = n
-		}
-		p.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if s := screenOf(w); s.width > 0 {
+		p.width, p.color = s.width, s.color
 	}
 	p.width = max(40, min(p.width, widest))
 	return p

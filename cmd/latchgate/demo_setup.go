@@ -109,15 +109,19 @@ type demoHouse struct {
 	dir      string
 	token    string // known here and to the upstream, as a real one is to its owner
 	upstream *demoUpstream
+	way      *lastHop // to the upstream, where it has a name that no resolver knows; else nil
 	daemon   *daemon
+	door     *countedListener
 	client   *gate.Client // over the daemon's socket, as `exec` and `run` are
 
 	stop   context.CancelFunc
 	served chan error
 }
 
-// openDemoHouse builds the house; what it made before an error is removed.
-func (a *app) openDemoHouse(ctx context.Context, step func(string)) (_ *demoHouse, err error) {
+// openDemoHouse builds the house; what it made before an error is removed. host
+// is the upstream's name; another one than [demoHost] is reached by a proxy on
+// this machine, and has port 443.
+func (a *app) openDemoHouse(ctx context.Context, step func(string), host string) (_ *demoHouse, err error) {
 	h := &demoHouse{token: newDemoToken()}
 	if h.dir, err = os.MkdirTemp("", "latchgate-demo-"); err != nil {
 		return nil, err
@@ -128,8 +132,14 @@ func (a *app) openDemoHouse(ctx context.Context, step func(string)) (_ *demoHous
 		}
 	}()
 	step("starting the upstream")
-	if h.upstream, err = startDemoUpstream(filepath.Join(h.dir, "upstream"), h.token); err != nil {
+	if h.upstream, err = startDemoUpstream(filepath.Join(h.dir, "upstream"), h.token, host); err != nil {
 		return nil, err
+	}
+	if host != demoHost {
+		if h.way, err = startLastHop(h.upstream.address); err != nil {
+			return nil, err
+		}
+		h.upstream.api = host + ":443"
 	}
 	step("making the key, the encrypted secrets and the manifests")
 	if err := h.furnish(ctx); err != nil {
@@ -172,6 +182,9 @@ func (h *demoHouse) furnish(ctx context.Context) error {
 // operator's own latchgate are not the demo's.
 func (a *app) startDemoDaemon(ctx context.Context, h *demoHouse) error {
 	environ := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "LATCHGATE_") })
+	if h.way != nil {
+		environ = append(environ, "LATCHGATE_PROXY__UPSTREAM_PROXY="+h.way.url)
+	}
 	load := func() (*configs.Config, error) {
 		return configs.Load(configs.Options{File: h.path(demoSettings), Environ: environ})
 	}
@@ -182,6 +195,8 @@ func (a *app) startDemoDaemon(ctx context.Context, h *demoHouse) error {
 	if h.daemon, err = newDaemon(ctx, cfg, a.quietLogger(cfg), nil); err != nil {
 		return err
 	}
+	h.door = &countedListener{Listener: h.daemon.proxyLn}
+	h.daemon.proxyLn = h.door
 	ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
 	h.served = make(chan error, 1)
 	go func() { h.served <- h.daemon.serve(ctx, load) }()
@@ -200,6 +215,9 @@ func (h *demoHouse) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		errs = append(errs, h.upstream.close(ctx))
+	}
+	if h.way != nil {
+		errs = append(errs, h.way.close())
 	}
 	return errors.Join(append(errs, os.RemoveAll(h.dir))...)
 }

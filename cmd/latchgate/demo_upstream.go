@@ -26,6 +26,7 @@ type demoUpstream struct {
 	ca    *certs.CA // its own, not latchgate's
 
 	api       string // host:port of the API, over TLS
+	address   string // host:port that it listens on
 	elsewhere string // host:port of a server that no action may reach, plain http
 
 	servers []*http.Server
@@ -53,8 +54,8 @@ const (
 )
 
 // startDemoUpstream listens on free loopback ports. caDir is where its own
-// certificate authority goes.
-func startDemoUpstream(caDir, token string) (_ *demoUpstream, err error) {
+// certificate authority goes, host the name in its certificate.
+func startDemoUpstream(caDir, token, host string) (_ *demoUpstream, err error) {
 	u := &demoUpstream{token: token}
 	if u.ca, err = certs.Open(caDir, certs.Options{}); err != nil {
 		return nil, fmt.Errorf("demo upstream: %w", err)
@@ -67,9 +68,10 @@ func startDemoUpstream(caDir, token string) (_ *demoUpstream, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("demo upstream: %w", err), tlsLn.Close())
 	}
-	u.api = fmt.Sprintf("%s:%d", demoHost, tlsLn.Addr().(*net.TCPAddr).Port)
+	u.address = tlsLn.Addr().String()
+	u.api = fmt.Sprintf("%s:%d", host, tlsLn.Addr().(*net.TCPAddr).Port)
 	u.elsewhere = fmt.Sprintf("%s:%d", demoElsewhere, plainLn.Addr().(*net.TCPAddr).Port)
-	leaf := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return u.ca.Leaf(demoHost) }
+	leaf := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return u.ca.Leaf(host) }
 	u.serve(func(s *http.Server) error {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: leaf}
 		return s.ServeTLS(tlsLn, "", "")

@@ -5,14 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/latchgate/latchgate/certs"
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/manifests"
@@ -36,6 +32,8 @@ type check struct {
 	Status string `json:"status"`
 	Found  string `json:"found"`
 	Todo   string `json:"todo,omitempty"` // never empty unless ok
+
+	Client *triedClient `json:"client,omitempty"` // of --clients
 }
 
 // doctor looks at an installation and changes nothing in it.
@@ -43,7 +41,10 @@ type doctor struct {
 	cfg      *configs.Config
 	catalog  *manifests.Catalog
 	problems []manifests.Problem
-	group    string // of the checks that are being made
+	daemon   *gate.Client // nil where none answers
+	environ  []string     // of this shell
+	step     func(string) // says what takes long
+	group    string       // of the checks that are being made
 	checks   []check
 }
 
@@ -59,23 +60,62 @@ var doctorGroups = []struct {
 	{"key", (*doctor).lookAtKey},
 	{"ca", (*doctor).lookAtCA},
 	{"daemon", (*doctor).lookAtDaemon},
+	{"ports", (*doctor).lookAtPorts},
+	{"clock", (*doctor).lookAtClock},
+	{"shell", (*doctor).lookAtShell},
+	{"sandbox", (*doctor).lookAtSandbox},
+	{"process", (*doctor).lookAtProcess},
 	{"clients", (*doctor).lookAtClients},
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var asJSON bool
+	var (
+		asJSON, clients, attack bool
+		actions                 []string
+	)
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the installation and say what to do",
 		Long: `Check the installation: configuration, actions, policy, secrets, keys, certificate
-authority, daemon, and the runtimes on PATH. Every line that is not ok says what to do. Nothing is
-changed, and no value is shown or measured.
+authority, daemon, ports, clock, this shell, the sandbox, and the runtimes on PATH. Every line that
+is not ok says what to do. Nothing is changed, and no value is shown or measured.
+
+With --clients, each runtime that is on PATH makes a request through a proxy of its own to a server
+on this machine: does it find the proxy, does it trust the certificate, does it arrive with the
+credential? With --attack, the configuration is attacked: by the daemon where one answers, and by a
+proxy in this process whose only way out ends on this machine. Neither sends anything outside.
 
 The exit status is 0 when all is well, 1 with errors, 2 with warnings only.`,
+		Example: `  latchgate doctor
+  latchgate doctor --clients
+  latchgate doctor --attack --action github
+  latchgate doctor --json | jq -r '.checks[] | select(.status != "ok") | .todo'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := &doctor{}
-			d.look(c.Context(), func() (*configs.Config, error) { return a.config(c) })
+			if len(actions) > 0 && !attack {
+				return &usageError{errors.New("--action says what --attack is about"), "latchgate doctor --attack --action " + actions[0]}
+			}
+			step, done := a.progress()
+			defer done()
+			d := &doctor{environ: os.Environ(), step: step}
+			step("reading the configuration")
+			if d.load(c.Context(), func() (*configs.Config, error) { return a.config(c) }) {
+				switch {
+				case clients || attack:
+					if clients {
+						d.tryClients(c.Context(), a)
+					}
+					if attack {
+						d.attack(c.Context(), a, actions)
+					}
+				default:
+					d.look(c.Context())
+				}
+			}
+			done()
+			if c.Context().Err() != nil {
+				return exitStatus(130)
+			}
 			if err := d.print(a.out, asJSON); err != nil {
 				return err
 			}
@@ -83,21 +123,33 @@ The exit status is 0 when all is well, 1 with errors, 2 with warnings only.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&clients, "clients", false, "try each client runtime on PATH for real, through a proxy")
+	c.Flags().BoolVar(&attack, "attack", false, "attack the configuration; what is not refused is an error")
+	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "with --attack: the actions to attack; default: proxy.default_actions, else those whose secrets are set")
 	return c
 }
 
-// look makes all checks.
-func (d *doctor) look(ctx context.Context, load func() (*configs.Config, error)) {
+// load reads what the checks are about; false: it can't be known.
+func (d *doctor) load(ctx context.Context, load func() (*configs.Config, error)) bool {
 	d.group = "configuration"
 	var err error
 	if d.cfg, err = load(); err != nil {
 		d.lookAtProblems(err)
-		return
+		return false
 	}
-	d.ok("file", cmp.Or(d.cfg.File(), "none; the defaults are in force"), "")
 	d.catalog, d.problems = manifests.Load(manifests.LoadOptions{Dirs: d.cfg.Manifests.Dirs, Bundled: d.cfg.Manifests.Bundled})
+	if client, err := gate.Dial(ctx, d.cfg.Gate.Socket); err == nil {
+		d.daemon = client
+	}
+	return true
+}
+
+// look makes all checks that change and send nothing.
+func (d *doctor) look(ctx context.Context) {
+	d.ok("file", cmp.Or(d.cfg.File(), "none; the defaults are in force"), "")
 	for _, g := range doctorGroups {
 		d.group = g.name
+		d.step("looking at " + g.name)
 		g.look(d, ctx)
 	}
 }
@@ -107,7 +159,7 @@ func (d *doctor) warn(name, found, todo string) { d.add(name, checkWarning, foun
 func (d *doctor) fail(name, found, todo string) { d.add(name, checkError, found, todo) }
 
 func (d *doctor) add(name, status, found, todo string) {
-	d.checks = append(d.checks, check{d.group, name, status, found, todo})
+	d.checks = append(d.checks, check{Group: d.group, Name: name, Status: status, Found: found, Todo: todo})
 }
 
 func (d *doctor) count(status string) int {
@@ -129,33 +181,6 @@ func (d *doctor) status() error {
 		return exitStatus(exitWarnings)
 	}
 	return nil
-}
-
-func (d *doctor) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return printJSON(w, struct {
-			Checks   []check `json:"checks"`
-			Errors   int     `json:"errors"`
-			Warnings int     `json:"warnings"`
-		}{d.checks, d.count(checkError), d.count(checkWarning)})
-	}
-	width := 0
-	for _, c := range d.checks {
-		width = max(width, len(c.Name))
-	}
-	group := ""
-	for _, c := range d.checks {
-		if c.Group != group {
-			group = c.Group
-			fmt.Fprintln(w, group)
-		}
-		fmt.Fprintf(w, "  %-7s  %-*s  %s\n", c.Status, width, c.Name, c.Found)
-		if c.Todo != "" {
-			fmt.Fprintf(w, "  %-7s  %-*s  -> %s\n", "", width, "", c.Todo)
-		}
-	}
-	_, err := fmt.Fprintf(w, "\n%d errors, %d warnings, %d ok\n", d.count(checkError), d.count(checkWarning), d.count(checkOK))
-	return err
 }
 
 // lookAtProblems reports a configuration that can't be loaded. What else there is
@@ -207,57 +232,4 @@ func (d *doctor) lookAtPolicy(ctx context.Context) {
 		which = fmt.Sprint(d.cfg.Policy.Dirs)
 	}
 	d.ok("policy", which+" compiles, and its tests pass", "")
-}
-
-// caSoon is how long before its end a root is worth a warning: it has to be
-// carried to every client.
-const caSoon = 60 * 24 * time.Hour
-
-func (d *doctor) lookAtCA(context.Context) {
-	there := false
-	for _, name := range []string{"ca.pem", "ca.key"} {
-		if _, err := os.Lstat(filepath.Join(d.cfg.CA.Dir, name)); err == nil {
-			there = true
-		}
-	}
-	if !there { // Open would make one
-		d.ok("authority", "none yet; it is made when it is first needed, in "+d.cfg.CA.Dir, "")
-		return
-	}
-	ca, err := certs.Open(d.cfg.CA.Dir, certs.Options{})
-	if err != nil {
-		d.fail("authority", err.Error(), "clients trust the old root: restore both files from a backup, or move both away for a new one")
-		return
-	}
-	until := ca.Expires().Format(time.DateOnly)
-	if time.Until(ca.Expires()) < caSoon {
-		d.warn("authority", fmt.Sprintf("%s is valid until %s", ca.RootFile(), until), "move the folder away, restart, and give clients the new root")
-	} else {
-		d.ok("authority", fmt.Sprintf("%s, valid until %s", ca.RootFile(), until), "")
-	}
-	key := filepath.Join(d.cfg.CA.Dir, "ca.key")
-	switch mode, err := ca.KeyFileMode(); {
-	case err != nil:
-		d.fail("authority's key", err.Error(), "make the file readable for the user that latchgate runs as")
-	case mode&0o077 != 0:
-		d.fail("authority's key", fmt.Sprintf("%s has mode %04o: others can sign for any host", key, mode), "chmod 600 "+key)
-	default:
-		d.ok("authority's key", fmt.Sprintf("mode %04o", mode), "")
-	}
-}
-
-func (d *doctor) lookAtDaemon(ctx context.Context) {
-	client, err := gate.Dial(ctx, d.cfg.Gate.Socket)
-	switch {
-	case errors.Is(err, gate.ErrNoDaemon):
-		d.ok("daemon", "not running; `exec` and `run` do without", "start it with `latchgate proxy` if `env` or other users' clients need it")
-	case err != nil:
-		d.fail("daemon", fmt.Sprintf("the socket %s answers wrongly: %v", d.cfg.Gate.Socket, err), "restart the daemon; look at its log")
-	case !client.Status.Ready:
-		d.fail("daemon", fmt.Sprintf("process %d is not ready: %s", client.Status.PID, client.Status.Fault), "mend what it names; it keeps the last good one until then")
-	case client.Status.Config != d.cfg.File():
-		d.warn("daemon", fmt.Sprintf("process %d runs with another configuration: %s", client.Status.PID, cmp.Or(client.Status.Config, "none")), "restart it, or name that file with --config")
-	default:
-		d.ok("daemon", fmt.Sprintf("process %d, version %s, proxy at %s, %d runs open", client.Status.PID, client.Status.Version, client.Status.Proxy, client.Status.Runs), "")
-	}
 }
