@@ -85,3 +85,18 @@ func mistake(v []byte) string {
 	}
 	return ""
 }
+
+// shortest is the length in bytes under which a value stands in a text by chance.
+const shortest = 8
+
+// FoundIn names the secrets whose value, of at least 8 bytes, stands in text: a
+// page or a file that must hold none.
+func (d *Document) FoundIn(text []byte) []string {
+	var found []string
+	for _, name := range d.names {
+		if v, ok := d.values[name]; ok && v.Len() >= shortest && bytes.Contains(text, v.bytes()) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
