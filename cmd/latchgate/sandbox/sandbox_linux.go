@@ -199,7 +199,8 @@ func Harden(confined bool) error {
 		return fmt.Errorf("make the process not dumpable: %w", err)
 	}
 	if confined {
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		// It belongs to a thread, and any of them may start a child.
+		if err := ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("give up new privileges: %w", err)
 		}
 	}
