@@ -18,8 +18,8 @@ func (a *app) auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Read and verify the record of what was decided and done", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var (
-		asJSON, follow bool
-		lines          int
+		asJSON, follow, verifyJSON bool
+		lines                      int
 	)
 	tail := &cobra.Command{Use: "tail", Short: "Print the last events, and new ones as they come", Args: cobra.NoArgs,
 		Example: "  latchgate audit tail\n  latchgate audit tail --lines 100 --follow=false --json",
@@ -28,22 +28,35 @@ func (a *app) auditCommand() *cobra.Command {
 	tail.Flags().BoolVarP(&follow, "follow", "f", true, "wait for new events")
 	tail.Flags().IntVarP(&lines, "lines", "n", 20, "events of the past to print")
 	verify := &cobra.Command{Use: "verify", Short: "Check that no line was changed or removed", Args: cobra.NoArgs,
+		Example: "  latchgate audit verify\n  latchgate audit verify --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.auditFile(c)
 			if err != nil {
 				return err
 			}
+			step, done := a.progress()
+			step("reading " + file)
 			n, err := audit.Verify(file)
-			if errors.Is(err, audit.ErrHistoryMissing) {
-				fmt.Fprintf(a.out, "%d events, unbroken; older files were archived or removed\n", n)
-				return nil
-			}
-			if err != nil {
+			done()
+			incomplete := errors.Is(err, audit.ErrHistoryMissing)
+			if err != nil && !incomplete {
 				return withHint(err, "keep the file and find out who wrote to it; what follows that line proves nothing")
 			}
-			fmt.Fprintf(a.out, "%d events, unbroken\n", n)
+			if verifyJSON {
+				return printJSON(a.out, struct {
+					File       string `json:"file"`
+					Events     int    `json:"events"`
+					Incomplete bool   `json:"older_files_missing"`
+				}{file, n, incomplete})
+			}
+			more := ""
+			if incomplete {
+				more = "; older files were archived or removed"
+			}
+			fmt.Fprintf(a.out, "%d events, unbroken%s\n", n, more)
 			return nil
 		}}
+	verify.Flags().BoolVar(&verifyJSON, "json", false, "print JSON")
 	c.AddCommand(tail, verify)
 	return c
 }

@@ -16,7 +16,8 @@ func (a *app) caCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var asJSON bool
 	show := &cobra.Command{Use: "show", Short: "Show the root certificate", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.showCA(c, asJSON) }}
+		Example: "  latchgate ca show\n  latchgate ca show --json",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.showCA(c, asJSON) }}
 	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	export := &cobra.Command{Use: "export", Short: "Write the root certificate, PEM", Args: cobra.NoArgs,
 		Example: "  latchgate ca export > latchgate-root.pem",

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/latchgate/latchgate/configs"
@@ -50,12 +51,29 @@ Start with:
 	root.SetErr(a.err)
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (default: ./latchgate.toml, then the user's, then /etc/latchgate)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{err, fmt.Sprintf("`%s --help` shows what it takes", c.CommandPath())}
+		return &usageError{err, flagHint(c, err)}
 	})
 	root.AddCommand(a.proxyCommand(), a.execCommand(), a.sandboxedCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
 		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
 	wrongUsage(root)
+	a.complete(root)
 	return root
+}
+
+// flagHint says what to write instead of a flag that there is not.
+func flagHint(c *cobra.Command, err error) string {
+	hint := fmt.Sprintf("`%s --help` shows what it takes", c.CommandPath())
+	unknown, found := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !found {
+		return hint
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	c.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := nearest(unknown, names); near != "" {
+		return fmt.Sprintf("did you mean --%s? %s", near, hint)
+	}
+	return hint
 }
 
 // wrongUsage makes an argument error of every command exit with status 2, and

@@ -17,6 +17,7 @@ func (a *app) runsCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var asJSON bool
 	list := &cobra.Command{Use: "list", Short: "List the daemon's open runs", Args: cobra.NoArgs,
+		Example: "  latchgate runs list\n  latchgate runs list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.daemon(c)
 			if err != nil {

@@ -75,6 +75,9 @@ func (a *app) edit(c *cobra.Command, change func(*secrets.Document) error) error
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	step, done := a.progress()
+	defer done()
+	step("decrypting and encrypting " + cfg.Secrets.SopsSecretsFile)
 	return explainSecrets(s.Edit(c.Context(), change), cfg)
 }
 
@@ -149,6 +152,11 @@ func (a *app) setSecret(c *cobra.Command, args []string, fromStdin bool, fromFil
 		fmt.Fprintf(a.err, "latchgate: warning: %s is empty now; if what was read should have had something in it, set it again\n", name)
 	}
 	fmt.Fprintf(a.out, "set %s\n", name)
+	if declared := a.declaredSecrets(c); !slices.Contains(declared, name) {
+		if near := nearest(name, declared); near != "" {
+			fmt.Fprintf(a.err, "latchgate: warning: no action declares %s; did you mean %s?\n", name, near)
+		}
+	}
 	return nil
 }
 
@@ -176,9 +184,14 @@ func (a *app) promptSecret(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (a *app) removeSecret(c *cobra.Command, name string) error {
-	err := a.edit(c, func(d *secrets.Document) error { return d.Remove(name) })
+	var names []string
+	err := a.edit(c, func(d *secrets.Document) error { names = d.Names(); return d.Remove(name) })
 	if errors.Is(err, secrets.ErrNoSecret) {
-		return withHint(err, "`latchgate secrets list` shows what is there")
+		hint := "`latchgate secrets list` shows what is there"
+		if near := nearest(name, names); near != "" {
+			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
+		}
+		return withHint(err, hint)
 	}
 	if err != nil {
 		return err
@@ -227,6 +240,9 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	step, done := a.progress()
+	defer done()
+	step("decrypting " + cfg.Secrets.SopsSecretsFile)
 	set := map[string]bool{} // false: the file has the name and no value
 	err = s.Read(c.Context(), func(d *secrets.Document) error {
 		for _, name := range d.Names() {

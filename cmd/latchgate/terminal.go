@@ -74,18 +74,21 @@ const (
 	leastFit = 8    // a column is not made narrower
 )
 
-// fit takes from the widest columns until they need no more than total.
+// fit takes from the widest columns until they need no more than total; from the
+// first, which names the row, when the others have no more to give.
 func fit(widths []int, total int) {
 	sum := 0
 	for _, w := range widths {
 		sum += w
 	}
-	for ; sum > total; sum-- {
-		widest := slices.Index(widths, slices.Max(widths))
-		if widths[widest] <= leastFit {
-			return
+	for _, columns := range [][]int{widths[1:], widths[:1]} {
+		for ; sum > total && len(columns) > 0; sum-- {
+			widest := slices.Index(columns, slices.Max(columns))
+			if columns[widest] <= leastFit {
+				break
+			}
+			columns[widest]--
 		}
-		widths[widest]--
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: "  latchgate version\n  latchgate version --json",
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return printJSON(a.out, map[string]string{"version": buildVersion(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
