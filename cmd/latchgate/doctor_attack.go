@@ -17,6 +17,7 @@ import (
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/manifests"
+	"github.com/latchgate/latchgate/policy"
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -60,7 +61,7 @@ func (d *doctor) attack(ctx context.Context, a *app, actions []string) {
 		}
 	}
 	d.ok("subject", map[bool]string{true: "the daemon, and a proxy in this process whose only way out ends here", false: "a proxy in this process whose only way out ends here; no daemon answers"}[d.daemon != nil], "")
-	targets := d.attackTargets(ctx, actions)
+	targets := d.unasked(ctx, d.attackTargets(ctx, actions))
 	d.step("attacking the door")
 	d.attackDoor(ctx, front, targets)
 	d.step("attacking with addresses")
@@ -128,7 +129,7 @@ func (d *doctor) daemonSubject() (*subject, error) {
 		s.network = network
 	}
 	s.open = func(ctx context.Context, actions []string, ttl time.Duration) (*gate.OpenedRun, error) {
-		return d.daemon.Open(ctx, gate.DoorExec, actions, ttl)
+		return d.daemon.Open(ctx, gate.OpenRequest{Door: gate.DoorExec, Actions: actions, TTL: ttl})
 	}
 	s.end = func(run string) { _ = d.daemon.Revoke(context.Background(), run) }
 	return s, nil
@@ -173,18 +174,13 @@ func (d *doctor) attackTargets(ctx context.Context, named []string) (targets []*
 	}
 	set := d.secretsSet(ctx)
 	for _, m := range d.catalog.All() {
-		if len(m.Secrets) > 0 && !slices.ContainsFunc(m.Secrets, func(s manifests.Secret) bool { return s.Required && !set[s.Name] }) {
+		given := func(s manifests.Secret) bool { return set[s.Name] }
+		if slices.ContainsFunc(m.Secrets, given) && !slices.ContainsFunc(m.Secrets, func(s manifests.Secret) bool { return s.Required && !given(s) }) {
 			targets = append(targets, m)
 		}
 	}
 	slices.SortStableFunc(targets, func(x, y *manifests.Manifest) int {
-		own := func(m *manifests.Manifest) int {
-			if strings.HasPrefix(m.File, "bundled:") {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Compare(own(x), own(y))
+		return cmp.Compare(rank(strings.HasPrefix(x.File, "bundled:")), rank(strings.HasPrefix(y.File, "bundled:")))
 	})
 	switch {
 	case len(targets) == 0:
@@ -223,24 +219,43 @@ func (d *doctor) readSecrets(ctx context.Context, look func(*secrets.Document)) 
 // attackTTL is the life of the runs that attack: longer than any attack takes.
 const attackTTL = time.Minute
 
-// openFor opens a run of the action, and says so where that is refused.
+// unasked leaves out the actions that the policy lets nobody run without asking
+// a person: what can't be opened can't be attacked, and nobody is to be asked.
+func (d *doctor) unasked(ctx context.Context, targets []*manifests.Manifest) []*manifests.Manifest {
+	engine, err := policy.New(ctx, policy.Options{Dirs: d.cfg.Policy.Dirs, Data: d.cfg.Policy.Data})
+	if err != nil {
+		return nil // the closed proxy did not start either
+	}
+	return slices.DeleteFunc(targets, func(m *manifests.Manifest) bool {
+		in := policy.ActionInput{Principal: gate.PrincipalOf(uint32(os.Getuid())), Door: gate.DoorExec, Actions: []string{m.ActionID}, Action: m.ActionID,
+			Version: m.Version, RiskLevel: string(m.RiskLevel), SideEffects: m.DeclaredSideEffects, Tags: m.Tags}
+		for _, h := range m.Egress.AllowedDomains {
+			in.Hosts = append(in.Hosts, h.String())
+		}
+		for _, s := range m.Secrets {
+			in.Secrets = append(in.Secrets, s.Name)
+		}
+		decision := engine.Action(ctx, in)
+		if decision.Allow && !decision.RequireApproval {
+			return false
+		}
+		d.ok("action "+m.ActionID, "does not run unasked, so there is nothing to attack: "+decision.Reason, "")
+		return true
+	})
+}
+
+// openFor opens a run of the action, and says so where that fails.
 func (d *doctor) openFor(ctx context.Context, s *subject, m *manifests.Manifest) (*gate.OpenedRun, bool) {
 	run, err := s.open(ctx, []string{m.ActionID}, attackTTL)
-	if err == nil {
-		return run, true
-	}
-	var refused *gate.Error
-	if errors.As(err, &refused) && (refused.Code == gate.CodeApprovalRequired || refused.Code == gate.CodePolicyDenied) {
-		d.ok("run", "refused by "+s.name+", so there is nothing to attack: "+err.Error(), "")
-	} else {
+	if err != nil {
 		d.fail("run", s.name+" opens none: "+err.Error(), cmp.Or(hintOf(err), "`latchgate doctor` says what is wrong"))
 	}
-	return nil, false
+	return run, err == nil
 }
 
 // judge reports what came of an attack that has to be answered with one of the
 // codes.
-func (d *doctor) judge(s *subject, name string, got answer, err error, todo string, want ...string) {
+func (d *doctor) judge(s *subject, name string, got reply, err error, todo string, want ...string) {
 	left := []string(nil)
 	if s.out != nil {
 		left = s.out.take()

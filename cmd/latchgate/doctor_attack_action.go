@@ -60,7 +60,7 @@ func netOf(run *gate.OpenedRun) string {
 func (d *doctor) attackRevoked(ctx context.Context, s *subject, run *gate.OpenedRun, authority, net string) {
 	c, err := s.inside(ctx, run, authority, "", "http/1.1")
 	if err != nil {
-		d.judge(s, "ended run, open tunnel", answer{}, err, broken)
+		d.judge(s, "ended run, open tunnel", reply{}, err, broken)
 		return
 	}
 	defer func() { _ = c.Close() }()
@@ -85,7 +85,7 @@ func (d *doctor) attackAction(ctx context.Context, s *subject, m *manifests.Mani
 	}
 	defer s.end(run.ID)
 	s.out.take()
-	inside := func(raw string) (answer, error) { return s.sendInside(ctx, run, authority, "", raw) }
+	inside := func(raw string) (reply, error) { return s.sendInside(ctx, run, authority, "", raw) }
 	method := http.MethodGet
 	if len(m.Egress.AllowedMethods) > 0 {
 		method = m.Egress.AllowedMethods[0]
@@ -119,7 +119,7 @@ func pathIn(m *manifests.Manifest, fill string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(m.Egress.AllowedPaths[0].String(), "**", fill), "*", fill)
 }
 
-func (d *doctor) attackMethods(s *subject, m *manifests.Manifest, inside func(string) (answer, error), host string) {
+func (d *doctor) attackMethods(s *subject, m *manifests.Manifest, inside func(string) (reply, error), host string) {
 	if len(m.Egress.AllowedMethods) == 0 {
 		d.ok("method", "any: the manifest lists none", "where only reading is meant: egress.allowed_methods: [GET]")
 		return
@@ -133,7 +133,7 @@ func (d *doctor) attackMethods(s *subject, m *manifests.Manifest, inside func(st
 var tricks = []string{"%s/../../../../../../latchgate-attack", "%s/%%2e%%2e/%%2e%%2e/%%2e%%2e/%%2e%%2e/%%2e%%2e/latchgate-attack",
 	"%s%%2f..%%2f..%%2f..%%2f..%%2flatchgate-attack", "//latchgate-attack%.0s", "/latchgate-attack?%s", "/./latchgate-attack/.%.0s", "%s/..;/..;/..;/latchgate-attack"}
 
-func (d *doctor) attackPaths(s *subject, m *manifests.Manifest, inside func(string) (answer, error), host, method string) {
+func (d *doctor) attackPaths(s *subject, m *manifests.Manifest, inside func(string) (reply, error), host, method string) {
 	if len(m.Egress.AllowedPaths) == 0 {
 		d.ok("path", "any: the manifest lists none", "where only some are meant: egress.allowed_paths")
 		return
@@ -157,7 +157,7 @@ func (d *doctor) attackPaths(s *subject, m *manifests.Manifest, inside func(stri
 }
 
 // attackPlaceholders carries a placeholder where no binding lets it stand.
-func (d *doctor) attackPlaceholders(s *subject, m *manifests.Manifest, run *gate.OpenedRun, inside func(string) (answer, error), host, method string) {
+func (d *doctor) attackPlaceholders(s *subject, m *manifests.Manifest, run *gate.OpenedRun, inside func(string) (reply, error), host, method string) {
 	for i := range m.Secrets {
 		secret := &m.Secrets[i]
 		placeholder := run.Placeholders[secret.Env]

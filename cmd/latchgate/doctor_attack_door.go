@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -40,7 +41,7 @@ func (d *doctor) attackDoor(ctx context.Context, s *subject, targets []*manifest
 	d.attackExpired(ctx, s, run.Actions, get)
 	d.group = "door"
 	if m, ok := d.catalog.Get(run.Actions[0]); ok && m.Egress.Profile == manifests.ProfilePassthrough {
-		d.warn("any host", m.ActionID+" passes other hosts through: a command in it may send what it has to anybody", "egress.profile: proxy_allowlist in "+m.File)
+		d.ok("hosts", "not tried: any host is allowed", "")
 		return
 	}
 	for _, at := range []struct {
@@ -77,8 +78,13 @@ func (d *doctor) attackWithoutCredentials(ctx context.Context, s *subject, raw s
 	d.judge(s, "none", got, err, broken, "run_unknown")
 }
 
-// anyRun is a run of the first action that opens, or nil.
+// anyRun is a run of the first action that opens, or nil: of one with hosts of
+// its own, where there is one.
 func (d *doctor) anyRun(ctx context.Context, s *subject, targets []*manifests.Manifest) *gate.OpenedRun {
+	targets = slices.Clone(targets)
+	slices.SortStableFunc(targets, func(x, y *manifests.Manifest) int {
+		return cmp.Compare(rank(x.Egress.Profile == manifests.ProfilePassthrough), rank(y.Egress.Profile == manifests.ProfilePassthrough))
+	})
 	for _, m := range targets {
 		if run, err := s.open(ctx, []string{m.ActionID}, attackTTL); err == nil {
 			return run
@@ -86,6 +92,13 @@ func (d *doctor) anyRun(ctx context.Context, s *subject, targets []*manifests.Ma
 	}
 	d.ok("a run's own", "not tried: no action opens a run", "`latchgate exec --action ACTION -- true` says why")
 	return nil
+}
+
+func rank(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
 }
 
 // attackExpired uses a run after its end.
@@ -153,16 +166,8 @@ func (d *doctor) attackAddresses(ctx context.Context, s *subject, targets []*man
 			if run == nil || ctx.Err() != nil {
 				continue
 			}
-			// Port 9: no action that means the web allows it by accident.
-			for _, raw := range []string{
-				message("CONNECT "+host+":9 HTTP/1.1", "Host: "+host+":9", authorizing(run)),
-				message("GET http://"+host+":9/ HTTP/1.1", "Host: "+host+":9", authorizing(run)),
-			} {
-				got, err := s.send(ctx, raw)
-				refused := err == nil && slices.Contains([]string{"egress_denied", "private_address", "bad_request"}, got.code)
-				if left := s.out.take(); len(left) > 0 || !refused {
-					through = append(through, host)
-				}
+			if left, refused := d.askFor(ctx, s, run, host+":9"); left || !refused {
+				through = append(through, host)
 			}
 		}
 		through = slices.Compact(through)
@@ -177,6 +182,24 @@ func (d *doctor) attackAddresses(ctx context.Context, s *subject, targets []*man
 			d.ok(in.name, fmt.Sprintf("refused in %d spellings, and when a name resolves to one", len(in.hosts)), "")
 		}
 	}
+}
+
+// askFor asks for an address in both ways that there are. Port 9 is one that no
+// action means which means the web. left: something would have gone out.
+func (d *doctor) askFor(ctx context.Context, s *subject, run *gate.OpenedRun, authority string) (left, refused bool) {
+	c, got, err := s.tunnel(ctx, run, authority)
+	if c != nil { // intercepted: nobody has been dialled yet
+		_ = c.Close()
+		got, err = s.sendInside(ctx, run, authority, "", message("GET / HTTP/1.1", "Host: "+authority))
+	}
+	refused = err == nil && refusal(got)
+	got, err = s.send(ctx, message("GET http://"+authority+"/ HTTP/1.1", "Host: "+authority, authorizing(run)))
+	return len(s.out.take()) > 0, refused && err == nil && refusal(got)
+}
+
+// refusal: an answer of latchgate's own, before it dialled anybody.
+func refusal(a reply) bool {
+	return a.status >= 400 && a.code != "" && !strings.HasPrefix(a.code, "upstream_")
 }
 
 // methodsOutside are tried where an action lists its methods.

@@ -20,21 +20,21 @@ import (
 // attackTimeout bounds each exchange.
 const attackTimeout = 5 * time.Second
 
-// answer is what a proxy said to an attack.
-type answer struct {
+// reply is what a proxy said to an attack.
+type reply struct {
 	status    int
 	code      string // Latchgate-Error, or "bad_request" for a plain 400 of the HTTP server itself
 	challenge bool
 }
 
-func (a answer) String() string {
+func (a reply) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", a.status, a.code))
 }
 
-func answerOf(r *http.Response) answer {
+func replyOf(r *http.Response) reply {
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20))
 	_ = r.Body.Close()
-	a := answer{status: r.StatusCode, code: r.Header.Get("Latchgate-Error"), challenge: r.Header.Get("Proxy-Authenticate") != ""}
+	a := reply{status: r.StatusCode, code: r.Header.Get("Latchgate-Error"), challenge: r.Header.Get("Proxy-Authenticate") != ""}
 	if a.code == "" {
 		a.code = plainCodes[r.StatusCode]
 	}
@@ -67,10 +67,10 @@ func (s *subject) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // send sends raw bytes to the proxy and reads one answer.
-func (s *subject) send(ctx context.Context, raw string) (answer, error) {
+func (s *subject) send(ctx context.Context, raw string) (reply, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer func() { _ = c.Close() }()
 	return ask(c, raw)
@@ -78,15 +78,15 @@ func (s *subject) send(ctx context.Context, raw string) (answer, error) {
 
 // ask writes raw bytes and reads one answer. A proxy may answer and close before
 // it has read all of it.
-func ask(c net.Conn, raw string) (answer, error) {
+func ask(c net.Conn, raw string) (reply, error) {
 	wrote := make(chan error, 1)
 	go func() { _, err := io.WriteString(c, raw); wrote <- err }()
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		_ = c.Close()
-		return answer{}, errors.Join(err, <-wrote)
+		return reply{}, errors.Join(err, <-wrote)
 	}
-	a := answerOf(r)
+	a := replyOf(r)
 	_ = c.SetWriteDeadline(time.Unix(1, 0))
 	<-wrote
 	_ = c.SetWriteDeadline(time.Now().Add(attackTimeout))
@@ -94,22 +94,22 @@ func ask(c net.Conn, raw string) (answer, error) {
 }
 
 // tunnel opens one to the authority. Where that is refused, the connection is nil.
-func (s *subject) tunnel(ctx context.Context, run *gate.OpenedRun, authority string) (net.Conn, answer, error) {
+func (s *subject) tunnel(ctx context.Context, run *gate.OpenedRun, authority string) (net.Conn, reply, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
-		return nil, answer{}, err
+		return nil, reply{}, err
 	}
 	if _, err := io.WriteString(c, message("CONNECT "+authority+" HTTP/1.1", "Host: "+authority, authorizing(run))); err != nil {
-		return nil, answer{}, errors.Join(err, c.Close())
+		return nil, reply{}, errors.Join(err, c.Close())
 	}
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return nil, answer{}, errors.Join(err, c.Close())
+		return nil, reply{}, errors.Join(err, c.Close())
 	}
 	if r.StatusCode == http.StatusOK {
-		return c, answer{status: r.StatusCode}, nil
+		return c, reply{status: r.StatusCode}, nil
 	}
-	return nil, answerOf(r), c.Close()
+	return nil, replyOf(r), c.Close()
 }
 
 // inside is a connection to the proxy inside a tunnel to the authority.
@@ -138,31 +138,31 @@ func (s *subject) inside(ctx context.Context, run *gate.OpenedRun, authority, se
 }
 
 // sendInside sends raw bytes in a tunnel to the authority.
-func (s *subject) sendInside(ctx context.Context, run *gate.OpenedRun, authority, serverName, raw string) (answer, error) {
+func (s *subject) sendInside(ctx context.Context, run *gate.OpenedRun, authority, serverName, raw string) (reply, error) {
 	c, err := s.inside(ctx, run, authority, serverName, "http/1.1")
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer func() { _ = c.Close() }()
 	return ask(c, raw)
 }
 
 // sendHTTP2 asks for path with another :authority than the tunnel's.
-func (s *subject) sendHTTP2(ctx context.Context, run *gate.OpenedRun, authority, other, path string) (answer, error) {
+func (s *subject) sendHTTP2(ctx context.Context, run *gate.OpenedRun, authority, other, path string) (reply, error) {
 	c, err := s.inside(ctx, run, authority, "", "h2")
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer func() { _ = c.Close() }()
 	transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
 	defer transport.CloseIdleConnections()
 	u, err := url.Parse("https://" + authority + path)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	r, err := transport.RoundTrip((&http.Request{Method: http.MethodGet, URL: u, Host: other, Header: http.Header{}}).WithContext(ctx))
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
-	return answerOf(r), nil
+	return replyOf(r), nil
 }

@@ -52,7 +52,7 @@ func (d *doctor) attackListeners(ctx context.Context) {
 	if address := d.cfg.Metrics.Listen; address != "" && !onLoopback(address) {
 		d.warn("metrics.listen", address+" can be reached from other machines: it names actions, secrets and hosts", "127.0.0.1:9470, or a network of Prometheus' own")
 	}
-	if d.daemon == nil || d.daemon.Status.Metrics == "" {
+	if d.daemon == nil || d.daemon.Status.Metrics == "" || strings.HasSuffix(d.daemon.Status.Metrics, ":0") { // whatever port there was
 		return
 	}
 	_, page, err := scrapeMetrics(ctx, d.daemon.Status.Metrics)
@@ -114,6 +114,9 @@ const manyHosts = 6
 
 // attackReach looks at how far each secret of an action may go.
 func (d *doctor) attackReach(m *manifests.Manifest) {
+	if m.Egress.Profile == manifests.ProfilePassthrough {
+		d.warn("reach", m.ActionID+" passes other hosts through: a command in it may send what it has to anybody", fmt.Sprintf("egress.profile: proxy_allowlist in %s:%d", m.File, m.Line))
+	}
 	for _, s := range m.Secrets {
 		var hosts []string
 		for _, b := range s.Inject {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/latchgate/latchgate/configs"
@@ -101,12 +102,24 @@ func (d *doctor) lookAtProcess(context.Context) {
 	if d.daemon == nil {
 		return
 	}
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if !strings.Contains(string(status), "\nNoNewPrivs:\t1\n") {
-		d.fail("privileges", "the daemon can gain new privileges", "restart it with `latchgate proxy`, which gives them up")
+	if n := canGain(pid); n > 0 {
+		d.fail("privileges", fmt.Sprintf("the daemon can gain new privileges in %d of its threads", n), "restart it with `latchgate proxy`, which gives them up")
 	} else {
 		d.ok("privileges", "the daemon can gain none", "")
 	}
+}
+
+// canGain counts the threads of a process that a child with more privileges can
+// be started from.
+func canGain(pid int) (n int) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, t := range threads {
+		status, err := os.ReadFile(t)
+		if err == nil && !strings.Contains(string(status), "\nNoNewPrivs:\t1\n") {
+			n++
+		}
+	}
+	return n
 }
 
 // limitOf is the soft limit of that name in /proc/PID/limits.

@@ -114,7 +114,7 @@ func (h *demoHouse) try(ctx context.Context, c *triable) (*triedClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, release, err := h.client.OpenAttached(ctx, gate.DoorExec, []string{demoAction})
+	run, release, err := h.client.OpenAttached(ctx, gate.OpenRequest{Door: gate.DoorExec, Actions: []string{demoAction}})
 	if err != nil {
 		return nil, fmt.Errorf("open a run: %w", err)
 	}
