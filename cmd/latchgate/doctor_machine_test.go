@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/sandbox"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -15,10 +16,10 @@ import (
 type finding struct {
 	name    string
 	status  int
-	want    string            // begins a line, blanks aside
-	environ []string          // of the shell
-	spoil   func(*home)       // what is wrong
-	args    []string          // of doctor
+	want    string      // begins a line, blanks aside
+	environ []string    // of the shell
+	spoil   func(*home) // what is wrong
+	args    []string    // of doctor
 }
 
 func (f *finding) check(t *testing.T, h *home) {
@@ -56,6 +57,8 @@ func TestDoctorNamesWhatIsInTheWay(t *testing.T) {
 		{name: "proxy port", status: 1, environ: []string{"LATCHGATE_PROXY__LISTEN=" + taken.Addr().String()},
 			want: "error proxy.listen listen tcp " + taken.Addr().String() + ": bind: address already in use -> stop the program that listens there"},
 		{name: "metrics port", status: 1, environ: []string{"LATCHGATE_METRICS__LISTEN=" + taken.Addr().String()}, want: "error metrics.listen listen tcp"},
+		{name: "runs for strangers", status: 1, environ: []string{"LATCHGATE_PROXY__LISTEN=0.0.0.0:0", "LATCHGATE_PROXY__DEFAULT_ACTIONS=api"},
+			want: "proxy.default_actions: gives a run to clients without credentials, which only a loopback or unix listener may do"},
 		{name: "clock", status: 2, want: "latchgate.toml was changed 1h0m0s after what this machine's clock says -> set the clock",
 			spoil: func(h *home) {
 				later := time.Now().Add(time.Hour + 100*time.Millisecond)
@@ -92,6 +95,20 @@ func TestDoctorNamesWhatIsInTheWay(t *testing.T) {
 			h.environ = append(h.environ, "SSL_CERT_FILE="+h.path("origin-ca.pem"))
 			f.check(t, h)
 		})
+	}
+}
+
+func TestDoctorTellsWhatASandboxedCommandCanDoHere(t *testing.T) {
+	t.Parallel()
+	if _, err := sandbox.Check(); err != nil {
+		t.Skip(err)
+	}
+	h := newHome(t)
+	(&finding{want: "ok folder latchgate's files are in " + h.dir + ": a sandboxed command can make and remove nothing in it -> run the command from a folder below"}).check(t, h)
+	c := h.command("doctor", "--config", h.path("latchgate.toml"))
+	c.Dir = h.path("tmp")
+	if out, err := c.Output(); err != nil || !strings.Contains(string(out), "a sandboxed command can work in "+h.path("tmp")) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

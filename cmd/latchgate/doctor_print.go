@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 func (d *doctor) print(w io.Writer, asJSON bool) error {
@@ -37,15 +38,21 @@ func (d *doctor) print(w io.Writer, asJSON bool) error {
 }
 
 // lines breaks text for a terminal, indented by so many columns and with a mark
-// before the first line; elsewhere a line stays whole.
+// before the first line; elsewhere a line stays whole. A word does too: it may be
+// a path that somebody copies.
 func (s screen) lines(text string, indent int, mark string) []string {
 	room := s.width - indent - len(mark)
 	if s.width == 0 || room < leastFit {
 		return []string{text}
 	}
-	lines := wrap(text, room)
-	for i := range lines {
-		lines[i] = strings.TrimLeft(lines[i], " ")
+	var lines []string
+	for word := range strings.FieldsSeq(text) {
+		last := len(lines) - 1
+		if last >= 0 && utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) <= room {
+			lines[last] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
 	}
 	return lines
 }

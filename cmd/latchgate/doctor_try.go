@@ -128,7 +128,7 @@ func (h *demoHouse) try(ctx context.Context, c *triable) (*triedClient, error) {
 		defer door.close()
 		javaProxy = door.ln.Addr().String()
 	}
-	p := tryProcess{dir: home, environ: childEnviron(homeless(os.Environ(), home), run, javaProxy)}
+	p := tryProcess{timeout: tryTimeout, dir: home, environ: childEnviron(homeless(os.Environ(), home), run, javaProxy)}
 	for _, v := range c.given {
 		p.environ = append(p.environ, strings.ReplaceAll(v, "PLACEHOLDER", run.Placeholders[demoSecret]))
 	}
@@ -211,14 +211,15 @@ func homeless(environ []string, home string) []string {
 
 // tryProcess is where a client runs.
 type tryProcess struct {
+	timeout time.Duration // of each program
 	dir     string
 	environ []string
 }
 
-// run runs a program for at most [tryTimeout], and takes what it started with it.
+// run runs a program for at most the timeout, and takes what it started with it.
 // out is all that it printed.
 func (p tryProcess) run(ctx context.Context, program string, args []string) (out string, late bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	c := exec.CommandContext(ctx, program, args...)
 	c.Dir, c.Env, c.WaitDelay = p.dir, p.environ, time.Second
