@@ -54,3 +54,13 @@ func TestADocumentUnderOneNameIsExplained(t *testing.T) {
 		}
 	}
 }
+
+func TestValuesAreFoundInATextByName(t *testing.T) {
+	d := &Document{names: []string{"ABSENT", "LONG", "NULL", "SHORT"}, values: map[string]Value{}}
+	for name, v := range map[string]string{"ABSENT": "nowhere to be seen", "LONG": "in the text", "SHORT": "text"} {
+		d.values[name] = newValue([]byte(v))
+	}
+	if got := d.FoundIn([]byte("something stands in the text here")); len(got) != 1 || got[0] != "LONG" {
+		t.Errorf("found %q", got)
+	}
+}

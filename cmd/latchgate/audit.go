@@ -34,10 +34,8 @@ func (a *app) auditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			step, done := a.progress()
-			step("reading " + file)
-			n, err := audit.Verify(file)
-			done()
+			n := 0
+			err = a.during("reading "+file, func() (err error) { n, err = audit.Verify(file); return err })
 			incomplete := errors.Is(err, audit.ErrHistoryMissing)
 			if err != nil && !incomplete {
 				return withHint(err, "keep the file and find out who wrote to it; what follows that line proves nothing")

@@ -60,6 +60,9 @@ func (d *doctor) attack(ctx context.Context, a *app, actions []string) {
 			return
 		}
 	}
+	if d.daemon != nil && d.daemon.Status.Config != d.cfg.File() {
+		d.warn("subject", "the daemon runs with another configuration: "+cmp.Or(d.daemon.Status.Config, "none"), "restart it, or name that file with --config")
+	}
 	d.ok("subject", map[bool]string{true: "the daemon, and a proxy in this process whose only way out ends here", false: "a proxy in this process whose only way out ends here; no daemon answers"}[d.daemon != nil], "")
 	targets := d.unasked(ctx, d.attackTargets(ctx, actions))
 	d.step("attacking the door")
@@ -131,7 +134,11 @@ func (d *doctor) daemonSubject() (*subject, error) {
 	s.open = func(ctx context.Context, actions []string, ttl time.Duration) (*gate.OpenedRun, error) {
 		return d.daemon.Open(ctx, gate.OpenRequest{Door: gate.DoorExec, Actions: actions, TTL: ttl})
 	}
-	s.end = func(run string) { _ = d.daemon.Revoke(context.Background(), run) }
+	s.end = func(run string) {
+		ctx, cancel := context.WithTimeout(context.Background(), attackTimeout) // after an interrupt too
+		defer cancel()
+		_ = d.daemon.Revoke(ctx, run)
+	}
 	return s, nil
 }
 
@@ -281,15 +288,14 @@ const broken = "stop latchgate and update it: the wire has to refuse this under 
 // is none. Nothing resolves the name.
 func hostAndPort(m *manifests.Manifest) string {
 	for _, s := range m.Secrets {
-		for _, b := range s.Inject {
-			for _, h := range b.Hosts {
-				name := strings.Replace(h.String(), "*.", "latchgate-attack.", 1)
-				if u, err := url.Parse("https://" + name); err == nil && u.Port() == "" {
-					name += ":443"
-				}
-				return name
-			}
+		if len(s.Inject) == 0 {
+			continue
 		}
+		name := strings.Replace(s.Inject[0].Hosts[0].String(), "*.", "latchgate-attack.", 1) // hosts are never empty
+		if u, err := url.Parse("https://" + name); err == nil && u.Port() == "" {
+			name += ":443"
+		}
+		return name
 	}
 	return ""
 }

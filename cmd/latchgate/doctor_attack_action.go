@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -48,12 +49,7 @@ func (d *doctor) attackTunnel(ctx context.Context, s *subject, m *manifests.Mani
 
 // netOf is a field whose name holds a placeholder, which no binding ever allows.
 func netOf(run *gate.OpenedRun) string {
-	for _, p := range run.Placeholders {
-		if oneLabel.MatchString(p) {
-			return "X-" + p + ": 1"
-		}
-	}
-	return "X-Latchgate-Attack: 1"
+	return "X-" + cmp.Or(labelIn(run), "Latchgate-Attack") + ": 1"
 }
 
 // attackRevoked ends a run while its tunnel is open.

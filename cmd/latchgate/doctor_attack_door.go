@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -109,13 +110,10 @@ func (d *doctor) attackExpired(ctx context.Context, s *subject, actions []string
 		return
 	}
 	defer s.end(run.ID)
-	for over := time.After(time.Until(run.Expires) + time.Millisecond); ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-over:
-		}
-		break
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(time.Until(run.Expires) + time.Millisecond):
 	}
 	got, err := s.send(ctx, get(authorizing(run)))
 	d.judge(s, "expired run", got, err, broken, "run_unknown")
@@ -123,16 +121,23 @@ func (d *doctor) attackExpired(ctx context.Context, s *subject, actions []string
 
 var oneLabel = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 
+// labelIn is a placeholder of the run that can be part of a host or of a field's
+// name, "" where there is none.
+func labelIn(run *gate.OpenedRun) string {
+	for _, env := range slices.Sorted(maps.Keys(run.Placeholders)) {
+		if oneLabel.MatchString(run.Placeholders[env]) {
+			return run.Placeholders[env]
+		}
+	}
+	return ""
+}
+
 // attackHostTripwire has a name that a resolver would be told of.
 func (d *doctor) attackHostTripwire(ctx context.Context, s *subject, run *gate.OpenedRun) {
-	for _, placeholder := range run.Placeholders {
-		if !oneLabel.MatchString(placeholder) {
-			continue // no resolver would ever be asked for it
-		}
-		authority := placeholder + "." + attackHost + ":443"
+	if label := labelIn(run); label != "" {
+		authority := label + "." + attackHost + ":443"
 		got, err := s.send(ctx, message("CONNECT "+authority+" HTTP/1.1", "Host: "+authority, authorizing(run)))
 		d.judge(s, "placeholder in host", got, err, broken, "tripwire", "bad_request")
-		return
 	}
 }
 

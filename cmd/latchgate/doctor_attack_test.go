@@ -105,6 +105,20 @@ func TestAttackNamesWhatTheConfigurationOpens(t *testing.T) {
 		{name: "password for all", status: 1, want: "error upstream_proxy's password ", spoil: func(h *home) { h.mode("latchgate.toml", 0o644) }},
 		{name: "manifest of everybody's", status: 1, want: "error writable ", spoil: func(h *home) { h.mode("manifests/api.yaml", 0o602) }},
 		{name: "socket for all", status: 1, want: "error control socket ", spoil: func(h *home) { h.start(); h.mode("gate.sock", 0o666) }},
+		{name: "value on the metrics page", status: 1, want: "error metrics the page shows the value of GIT_TOKEN", spoil: func(h *home) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.environ = append(h.environ, "LATCHGATE_METRICS__LISTEN="+ln.Addr().String())
+			_ = ln.Close()
+			h.setSecrets(map[string]string{"GIT_TOKEN": "latchgate_build_info"}) // which the page begins a line with
+			h.start()
+		}},
+		{name: "daemon with another configuration", status: 2, want: "warning subject the daemon runs with another configuration", spoil: func(h *home) {
+			h.write("other.toml", h.read("latchgate.toml"))
+			h.start("--config", "other.toml")
+		}},
 		{name: "unknown action", status: 1, args: []string{"--action", "apj"}, want: `error action there is no action apj -> did you mean "api"?`},
 		{name: "no secrets", status: 2, environ: []string{"LATCHGATE_SECRETS__SOPS_SECRETS_FILE="}, want: "warning actions none has its secrets set"},
 		{name: "key that is gone", status: 1, args: []string{"--action", "api"}, spoil: func(h *home) { h.write("keys/age.key", "") }, want: "error run the proxy in this process opens none"},

@@ -53,9 +53,11 @@ Whoever has them has the run, until it expires or is revoked.`,
 				return withHint(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
 			}
 			var run *gate.OpenedRun
-			err = b.ask(c.Context(), a.err, client.WaitApproval, func() (err error) {
-				run, err = client.Open(c.Context(), gate.OpenRequest{Door: gate.DoorEnv, Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
-				return err
+			err = b.ask(c.Context(), a.err, client.WaitApproval, func() error {
+				return a.during("opening a run", func() (err error) {
+					run, err = client.Open(c.Context(), gate.OpenRequest{Door: gate.DoorEnv, Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+					return err
+				})
 			})
 			if err != nil {
 				return err

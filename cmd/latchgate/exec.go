@@ -69,7 +69,8 @@ func (a *app) exec(c *cobra.Command, b *bounds, actions, args []string, boxed bo
 	if err != nil {
 		return err
 	}
-	s, err := a.connect(c, cfg, true)
+	var s *session
+	err = a.during("starting the proxy", func() (err error) { s, err = a.connect(c, cfg, true); return err })
 	if err != nil {
 		return err
 	}
@@ -78,11 +79,13 @@ func (a *app) exec(c *cobra.Command, b *bounds, actions, args []string, boxed bo
 		run     *gate.OpenedRun
 		release func()
 	)
-	err = b.ask(c.Context(), a.err, s.waitApproval, func() (err error) {
-		// An interrupt is for the command to act on; the run stays for its clean-up.
-		run, release, err = s.open(context.WithoutCancel(c.Context()),
-			gate.OpenRequest{Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
-		return err
+	err = b.ask(c.Context(), a.err, s.waitApproval, func() error {
+		return a.during("opening a run", func() (err error) {
+			// An interrupt is for the command to act on; the run stays for its clean-up.
+			run, release, err = s.open(context.WithoutCancel(c.Context()),
+				gate.OpenRequest{Actions: actions, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+			return err
+		})
 	})
 	if err != nil {
 		return err

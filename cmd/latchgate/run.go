@@ -58,12 +58,11 @@ func (a *app) runAction(c *cobra.Command, b *bounds, id string, words []string, 
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	var done *gate.Executed
-	err = b.ask(c.Context(), a.err, s.waitApproval, func() (err error) {
-		step, executed := a.progress()
-		defer executed()
-		step("running " + id)
-		done, err = s.execute(c.Context(), gate.ExecuteRequest{Action: id, Args: args, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
-		return err
+	err = b.ask(c.Context(), a.err, s.waitApproval, func() error {
+		return a.during("running "+id, func() (err error) {
+			done, err = s.execute(c.Context(), gate.ExecuteRequest{Action: id, Args: args, TTL: b.ttl, MaxRequests: b.maxRequests, MaxBytes: b.maxBytes})
+			return err
+		})
 	})
 	if err != nil {
 		var failed *gate.Error

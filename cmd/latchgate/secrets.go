@@ -75,10 +75,9 @@ func (a *app) edit(c *cobra.Command, change func(*secrets.Document) error) error
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	step, done := a.progress()
-	defer done()
-	step("decrypting and encrypting " + cfg.Secrets.SopsSecretsFile)
-	return explainSecrets(s.Edit(c.Context(), change), cfg)
+	return a.during("decrypting and encrypting "+cfg.Secrets.SopsSecretsFile, func() error {
+		return explainSecrets(s.Edit(c.Context(), change), cfg)
+	})
 }
 
 // explainSecrets adds what to do about an error of the store, and for the
@@ -240,15 +239,14 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	step, done := a.progress()
-	defer done()
-	step("decrypting " + cfg.Secrets.SopsSecretsFile)
 	set := map[string]bool{} // false: the file has the name and no value
-	err = s.Read(c.Context(), func(d *secrets.Document) error {
-		for _, name := range d.Names() {
-			_, set[name] = d.Get(name)
-		}
-		return nil
+	err = a.during("decrypting "+cfg.Secrets.SopsSecretsFile, func() error {
+		return s.Read(c.Context(), func(d *secrets.Document) error {
+			for _, name := range d.Names() {
+				_, set[name] = d.Get(name)
+			}
+			return nil
+		})
 	})
 	if err != nil {
 		return explainSecrets(err, cfg)

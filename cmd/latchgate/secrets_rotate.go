@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/secrets"
 )
 
 func (a *app) secretsRotateKeyCommand() *cobra.Command {
@@ -29,7 +31,8 @@ func (a *app) rotateKey(c *cobra.Command) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	r, err := s.RotateKey(c.Context())
+	var r secrets.RotateResult
+	err = a.during("encrypting everything anew", func() (err error) { r, err = s.RotateKey(c.Context()); return err })
 	if err != nil {
 		return explainSecrets(err, cfg)
 	}

@@ -131,3 +131,11 @@ func (a *app) progress() (step func(string), done func()) {
 		}
 	}
 }
+
+// during is progress for a single step.
+func (a *app) during(what string, do func() error) error {
+	step, done := a.progress()
+	defer done()
+	step(what)
+	return do()
+}
