@@ -125,7 +125,7 @@ The exit status is 0 when all is well, 1 with errors, 2 with warnings only.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&clients, "clients", false, "try each client runtime on PATH for real, through a proxy")
 	c.Flags().BoolVar(&attack, "attack", false, "attack the configuration; what is not refused is an error")
-	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "with --attack: the actions to attack; default: proxy.default_actions, else those whose secrets are set")
+	c.Flags().StringSliceVarP(&actions, "action", "a", nil, "with --attack: attack these, and not the default actions or those whose secrets are set")
 	return c
 }
 

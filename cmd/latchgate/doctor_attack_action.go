@@ -28,6 +28,9 @@ func (d *doctor) attackTunnel(ctx context.Context, s *subject, m *manifests.Mani
 		return
 	}
 	defer s.end(run.ID)
+	if !d.reaches(ctx, s, run, authority) {
+		return
+	}
 	net := netOf(run)
 	for _, at := range []struct{ name, serverName, raw, want string }{
 		{"inner Host", "", message("GET /%00 HTTP/1.1", "Host: "+attackHost, net), "target_mismatch"},
@@ -45,6 +48,20 @@ func (d *doctor) attackTunnel(ctx context.Context, s *subject, m *manifests.Mani
 	got, err := s.sendHTTP2(ctx, run, authority, attackHost, "/%00")
 	d.judge(s, ":authority", got, err, broken, "target_mismatch")
 	d.attackRevoked(ctx, s, run, authority, net)
+}
+
+// reaches: a policy may have taken the action's own host away.
+func (d *doctor) reaches(ctx context.Context, s *subject, run *gate.OpenedRun, authority string) bool {
+	c, got, err := s.tunnel(ctx, run, authority)
+	switch {
+	case err != nil:
+		d.judge(s, "tunnel", got, err, broken)
+	case c == nil:
+		d.ok("tunnel", fmt.Sprintf("refused by %s, so there is nothing to attack: %s", s.name, got), "")
+	default:
+		_ = c.Close()
+	}
+	return c != nil
 }
 
 // netOf is a field whose name holds a placeholder, which no binding ever allows.
@@ -80,7 +97,9 @@ func (d *doctor) attackAction(ctx context.Context, s *subject, m *manifests.Mani
 		return
 	}
 	defer s.end(run.ID)
-	s.out.take()
+	if !d.reaches(ctx, s, run, authority) {
+		return
+	}
 	inside := func(raw string) (reply, error) { return s.sendInside(ctx, run, authority, "", raw) }
 	method := http.MethodGet
 	if len(m.Egress.AllowedMethods) > 0 {

@@ -119,6 +119,10 @@ func TestAttackNamesWhatTheConfigurationOpens(t *testing.T) {
 			h.write("other.toml", h.read("latchgate.toml"))
 			h.start("--config", "other.toml")
 		}},
+		{name: "host that the policy takes away", status: 0, want: "ok tunnel refused by the proxy in this process, so there is nothing to attack: 403 egress_denied",
+			spoil: func(h *home) { h.configure("[policy.data]\ndeny_hosts = [\"api.example.com\"]\n") }},
+		{name: "action that asks a person", status: 0, args: []string{"--action", "own"}, want: "ok action own does not run unasked, so there is nothing to attack: high risk needs approval",
+			spoil: add("manifests/own.yaml", "risk_level: high\n"+own+"{profile: proxy_allowlist, allowed_domains: [api.example.com]}\n")},
 		{name: "unknown action", status: 1, args: []string{"--action", "apj"}, want: `error action there is no action apj -> did you mean "api"?`},
 		{name: "no secrets", status: 2, environ: []string{"LATCHGATE_SECRETS__SOPS_SECRETS_FILE="}, want: "warning actions none has its secrets set"},
 		{name: "key that is gone", status: 1, args: []string{"--action", "api"}, spoil: func(h *home) { h.write("keys/age.key", "") }, want: "error run the proxy in this process opens none"},

@@ -40,7 +40,8 @@ Start with:
   latchgate demo                         see it work, offline and without an account
   latchgate secrets init                 make a key and an encrypted secrets file
   latchgate secrets set GITHUB_TOKEN     put a credential in
-  latchgate exec --action github -- git clone https://github.com/you/private`,
+  latchgate exec --action github -- git clone https://github.com/you/private
+  latchgate doctor                       what is wrong, and what to do about it`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -57,7 +58,23 @@ Start with:
 		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
 	wrongUsage(root)
 	a.complete(root)
+	exemplify(root)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", screenOf(a.out).width)))
 	return root
+}
+
+// exemplify gives a command that only has subcommands the first example of each.
+func exemplify(c *cobra.Command) {
+	var first []string
+	for _, sub := range c.Commands() {
+		exemplify(sub)
+		if line, _, _ := strings.Cut(sub.Example, "\n"); line != "" && !sub.Hidden {
+			first = append(first, line)
+		}
+	}
+	if c.HasParent() && c.Example == "" {
+		c.Example = strings.Join(first, "\n")
+	}
 }
 
 // flagHint says what to write instead of a flag that there is not.

@@ -63,6 +63,9 @@ func TestEveryCommandHasAnExampleAndEveryListHasJSON(t *testing.T) {
 		for _, sub := range c.Commands() {
 			walk(sub)
 		}
+		if c.HasParent() && !c.Hidden && !strings.Contains(c.CommandPath(), " completion") && c.Name() != "help" && c.Example == "" {
+			t.Errorf("%s shows no example", c.CommandPath())
+		}
 		if c.Hidden || c.HasSubCommands() || strings.Contains(c.CommandPath(), " completion ") || c.Name() == "help" {
 			return
 		}
