@@ -105,20 +105,25 @@ func (d *doctor) attackAction(ctx context.Context, s *subject, m *manifests.Mani
 	if len(m.Egress.AllowedMethods) > 0 {
 		method = m.Egress.AllowedMethods[0]
 	}
-	if host, isDefault := strings.CutSuffix(authority, ":443"); isDefault && stamps(m, method) {
-		got, err := s.send(ctx, message(fmt.Sprintf("%s http://%s%s HTTP/1.1", method, host, pathIn(m, "x")), "Host: "+host, authorizing(run), "Content-Length: 0"))
+	if host, path := strings.TrimSuffix(authority, ":443"), pathIn(m, "x"); stamps(m, host, method, path) {
+		got, err := s.send(ctx, message(fmt.Sprintf("%s http://%s%s HTTP/1.1", method, host, path), "Host: "+host, authorizing(run), "Content-Length: 0"))
 		d.judge(s, "plain http", got, err, broken, "insecure_transport")
+	} else {
+		d.ok("plain http", "not tried: no secret would be stamped on "+path, "")
 	}
 	d.attackMethods(s, m, inside, authority)
 	d.attackPaths(s, m, inside, authority, method)
 	d.attackPlaceholders(s, m, run, inside, authority, method)
 }
 
-// stamps reports whether a binding covers every request of that method.
-func stamps(m *manifests.Manifest, method string) bool {
+// stamps reports whether a binding covers this request over plain http.
+func stamps(m *manifests.Manifest, host, method, path string) bool {
+	match := func(p manifests.PathPattern) bool { return p.Match(path) }
 	for _, s := range m.Secrets {
 		for _, b := range s.Inject {
-			if (len(b.Methods) == 0 || slices.Contains(b.Methods, method)) && len(b.Paths) == 0 && len(b.ExceptPaths) == 0 {
+			if slices.ContainsFunc(b.Hosts, func(h manifests.HostPattern) bool { return h.Match(host, 80) }) &&
+				(len(b.Methods) == 0 || slices.Contains(b.Methods, method)) &&
+				(len(b.Paths) == 0 || slices.ContainsFunc(b.Paths, match)) && !slices.ContainsFunc(b.ExceptPaths, match) {
 				return true
 			}
 		}

@@ -59,9 +59,9 @@ func TestDoctorNamesWhatIsInTheWay(t *testing.T) {
 		{name: "metrics port", status: 1, environ: []string{"LATCHGATE_METRICS__LISTEN=" + taken.Addr().String()}, want: "error metrics.listen listen tcp"},
 		{name: "runs for strangers", status: 1, environ: []string{"LATCHGATE_PROXY__LISTEN=0.0.0.0:0", "LATCHGATE_PROXY__DEFAULT_ACTIONS=api"},
 			want: "proxy.default_actions: gives a run to clients without credentials, which only a loopback or unix listener may do"},
-		{name: "clock", status: 2, want: "latchgate.toml was changed 1h0m0s after what this machine's clock says -> set the clock",
+		{name: "clock", status: 2, want: "after what this machine's clock says -> set the clock",
 			spoil: func(h *home) {
-				later := time.Now().Add(time.Hour + 100*time.Millisecond)
+				later := time.Now().Add(time.Hour)
 				if err := os.Chtimes(h.path("latchgate.toml"), later, later); err != nil {
 					h.t.Fatal(err)
 				}
