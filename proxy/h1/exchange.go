@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,10 +22,7 @@ const maxBody = 64 << 10
 // maxHead bounds an answer's head.
 const maxHead = 1 << 20
 
-var (
-	errLongAnswer = errors.New("the answer's head is too large")
-	errManyHints  = errors.New("too many informational answers")
-)
+var errLongAnswer = errors.New("the answer's head is too large")
 
 // Takes reports whether [Client.RoundTrip] can send r: its URL is absolute with
 // an opaque path, its fields are well-formed, it has no body or a small one that
@@ -240,15 +239,32 @@ type answer struct {
 
 // readHead reads the head of the answer, past informational ones.
 func (a *answer) readHead(r *http.Request) error {
-	for range 5 {
+	for { // maxHead bounds them all
 		if err := a.readOne(r); err != nil {
 			return err
 		}
-		if s := a.resp.StatusCode; s < 100 || s >= 200 || s == http.StatusSwitchingProtocols {
+		status := a.resp.StatusCode
+		if status < 100 || status >= 200 || status == http.StatusSwitchingProtocols {
 			return nil
 		}
+		if status == http.StatusContinue {
+			continue // each hop asks for a body by itself
+		}
+		if i, ok := r.Context().(Informer); ok {
+			i.Inform(status, a.resp.Header)
+		} else if t := httptrace.ContextClientTrace(r.Context()); t != nil && t.Got1xxResponse != nil {
+			if err := t.Got1xxResponse(status, textproto.MIMEHeader(a.resp.Header)); err != nil {
+				return err
+			}
+		}
 	}
-	return errManyHints
+}
+
+// Informer is a context whose owner wants informational answers, as
+// httptrace.ClientTrace.Got1xxResponse does. It is called by RoundTrip, on its
+// goroutine.
+type Informer interface {
+	Inform(status int, h http.Header)
 }
 
 func (a *answer) readOne(r *http.Request) (err error) {

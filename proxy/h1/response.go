@@ -44,16 +44,33 @@ func WriteResponse(bw *bufio.Writer, w io.Writer, resp *http.Response, method st
 	return writeLength(bw, resp.Body, resp.ContentLength)
 }
 
-func writeHead(bw *bufio.Writer, resp *http.Response, bodiless, chunked, close bool) {
+// WriteInformational writes an answer of status 1xx, without flushing it.
+func WriteInformational(bw *bufio.Writer, status int, h http.Header) {
+	writeStatus(bw, status)
+	for name, values := range h {
+		switch name {
+		case "Content-Length", "Connection", "Transfer-Encoding", "Trailer", "Keep-Alive":
+			continue
+		}
+		writeField(bw, name, values)
+	}
+	_, _ = bw.WriteString("\r\n")
+}
+
+func writeStatus(bw *bufio.Writer, status int) {
 	_, _ = bw.WriteString("HTTP/1.1 ")
-	_, _ = bw.Write(strconv.AppendInt(bw.AvailableBuffer(), int64(resp.StatusCode), 10))
+	_, _ = bw.Write(strconv.AppendInt(bw.AvailableBuffer(), int64(status), 10))
 	_ = bw.WriteByte(' ')
-	if reason := http.StatusText(resp.StatusCode); reason != "" {
+	if reason := http.StatusText(status); reason != "" {
 		_, _ = bw.WriteString(reason)
 	} else {
 		_, _ = bw.WriteString("Unknown")
 	}
 	_, _ = bw.WriteString("\r\n")
+}
+
+func writeHead(bw *bufio.Writer, resp *http.Response, bodiless, chunked, close bool) {
+	writeStatus(bw, resp.StatusCode)
 	for name, values := range resp.Header {
 		switch name {
 		case "Content-Length", "Connection", "Transfer-Encoding", "Trailer", "Keep-Alive":
