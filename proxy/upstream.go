@@ -138,7 +138,7 @@ func (u *upstream) inline(r *http.Request) bool {
 // exchange sends the request on the caller's goroutine.
 func (u *upstream) exchange(r *http.Request) (*http.Response, error) {
 	resp, err := u.inlined.RoundTrip(r)
-	if alert := tls.AlertError(0); errors.As(err, &alert) && alert == noApplicationProtocol {
+	if err != nil && noCommonProtocol(err) {
 		u.note(r, "h2")
 		return u.Transport.RoundTrip(r)
 	}
@@ -153,9 +153,12 @@ func (u *upstream) note(r *http.Request, protocol string) {
 	}
 }
 
-// noApplicationProtocol is the alert of a server that speaks none of the
-// protocols offered (RFC 7301 section 3.2).
-const noApplicationProtocol = 120
+// noCommonProtocol recognises the alert of a server that speaks none of the
+// protocols offered (RFC 7301 section 3.2); crypto/tls has its text alone.
+func noCommonProtocol(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" && strings.HasSuffix(op.Err.Error(), "no application protocol")
+}
 
 func (u *upstream) checkLiteral(host string) error {
 	if u.proxy == nil {

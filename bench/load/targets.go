@@ -192,6 +192,7 @@ func (b *bench) startMitmdump() (*target, error) {
 		return nil, err
 	}
 	addon := "class Stamp:\n    def requestheaders(self, flow):\n        flow.request.headers['Authorization'] = 'Bearer " + secret + "'\n        flow.request.stream = True\n" +
+		"    def server_connect(self, data):\n        data.server.address = ('127.0.0.1', data.server.address[1])\n" +
 		"    def responseheaders(self, flow):\n        flow.response.stream = True\n\naddons = [Stamp()]\n"
 	if err := os.WriteFile(dir+"/stamp.py", []byte(addon), 0o600); err != nil {
 		return nil, err

@@ -209,10 +209,11 @@ func http2Streams(b *bench, t *target, n int) (result, error) {
 				return err
 			}
 			defer func() { _ = resp.Body.Close() }()
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
-				return fmt.Errorf("%s %v", resp.Status, err)
+			if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
+				return fmt.Errorf("%s %s", resp.Proto, resp.Status)
 			}
-			return nil
+			_, err = io.Copy(io.Discard, resp.Body)
+			return err
 		}, nil, nil
 	})
 }
