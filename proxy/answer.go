@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/latchgate/latchgate/proxy/h1"
 	"github.com/latchgate/latchgate/proxy/scrub"
 )
 
@@ -147,10 +148,10 @@ var smallBodies = sync.Pool{New: func() any { b := make([]byte, smallBody); retu
 func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 	body, want := resp.Body, int(resp.ContentLength)
 	buf := smallBodies.Get().(*[]byte)
-	defer smallBodies.Put(buf)
 	n, err := src.Read((*buf)[:want])
 	if n < want {
 		first := bytes.Clone((*buf)[:n])
+		smallBodies.Put(buf)
 		rest := io.MultiReader(bytes.NewReader(first), &afterError{src, err})
 		resp.ContentLength = -1
 		delete(resp.Header, "Content-Length")
@@ -158,12 +159,14 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 		return nil
 	}
 	clean := x.creds.scrub.Bytes((*buf)[:n], x.hit)
-	if len(clean) == n {
-		clean = bytes.Clone(clean)
+	if len(clean) != n { // to set it for nothing makes a map of eight grow
+		resp.ContentLength = int64(len(clean))
+		resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
 	}
-	resp.ContentLength = int64(len(clean))
-	resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
-	resp.Body = &scrubbedBody{Reader: bytes.NewReader(clean), under: body, drain: true, answer: resp, set: x.creds.scrub, hit: x.hit}
+	x.clean = scrubbedBody{under: body, drain: err == nil, answer: resp, set: x.creds.scrub, hit: x.hit, small: buf, dirty: n}
+	x.clean.whole.Reset(clean)
+	x.clean.Reader = &x.clean.whole
+	resp.Body = &x.clean
 	return nil
 }
 
@@ -188,6 +191,10 @@ type scrubbedBody struct {
 	answer *http.Response
 	set    *scrub.Set
 	hit    func(int)
+
+	whole bytes.Reader // a small body
+	small *[]byte      // what it was read into; goes back to the pool
+	dirty int          // how much of that was
 }
 
 func (b *scrubbedBody) Read(p []byte) (int, error) {
@@ -201,7 +208,21 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *scrubbedBody) Close() error { return b.under.Close() }
+// Waiting satisfies h1.Waiter.
+func (b *scrubbedBody) Waiting() bool {
+	w, ok := b.Reader.(h1.Waiter)
+	return ok && w.Waiting()
+}
+
+func (b *scrubbedBody) Close() error {
+	if b.small != nil {
+		b.whole.Reset(nil)
+		clear((*b.small)[:b.dirty])
+		smallBodies.Put(b.small)
+		b.small = nil
+	}
+	return b.under.Close()
+}
 
 // hit counts a value that was taken out.
 func (x *exchange) hit(i int) {
@@ -215,7 +236,7 @@ func (x *exchange) hit(i int) {
 type exchangeBody struct {
 	io.ReadCloser
 	x     *exchange
-	done  func()
+	done  func() // nil: nothing to let go of
 	ended bool
 }
 
@@ -234,7 +255,7 @@ func (b *exchangeBody) Close() error {
 	err := b.ReadCloser.Close()
 	if !b.ended {
 		b.ended = true
-		b.done()
+		b.let()
 		b.x.record(nil)
 		b.x.releaseSecrets()
 	}
@@ -245,8 +266,20 @@ func (b *exchangeBody) Close() error {
 // what gets recorded.
 func (b *exchangeBody) abandon() {
 	b.ended = true
-	b.done()
+	b.let()
 	_ = b.ReadCloser.Close()
+}
+
+// Waiting satisfies h1.Waiter.
+func (b *exchangeBody) Waiting() bool {
+	w, ok := b.ReadCloser.(h1.Waiter)
+	return ok && w.Waiting()
+}
+
+func (b *exchangeBody) let() {
+	if b.done != nil {
+		b.done()
+	}
 }
 
 // limitedBody stops a request body of unknown length at max_request_bytes.

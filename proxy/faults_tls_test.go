@@ -108,6 +108,7 @@ func TestSlowUpstreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, func(w *WireConfig, _ *ServerConfig, _ *policyOptions) { w.Upstream.Roots = ca.pool() })
 			h.wire.up.TLSHandshakeTimeout = 200 * time.Millisecond
+			h.wire.up.inlined = h.wire.up.inlineClient(200 * time.Millisecond)
 			h.origin.port = listen(t, serve)
 			run, tok := h.open(bearerManifest)
 			resp, body := get(t, h.client(run, tok), h.url("/"))

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -44,6 +45,51 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		tunnels: f.NewGaugeVec(prometheus.GaugeOpts{Name: "latchgate_proxy_tunnels",
 			Help: "Open tunnels."}, []string{"kind"}),
 	}
+}
+
+// meters are the metrics of one route, which hashing labels for each request
+// would make as dear as the rest of the record.
+type meters struct {
+	requests counterCache
+	duration atomic.Pointer[observerOf]
+}
+
+// observerOf is a vector's observer for labels that never change.
+type observerOf struct {
+	vec *prometheus.HistogramVec
+	prometheus.Observer
+}
+
+func (m *meters) observe(vec *prometheus.HistogramVec, action string, seconds float64) {
+	o := m.duration.Load()
+	if o == nil || o.vec != vec {
+		o = &observerOf{vec, vec.WithLabelValues(action)}
+		m.duration.Store(o)
+	}
+	o.Observe(seconds)
+}
+
+// counterCache remembers the counter that was asked for last. All labels but
+// method and status are the same each time.
+type counterCache struct{ last atomic.Pointer[counterOf] }
+
+type counterOf struct {
+	vec    *prometheus.CounterVec
+	method string
+	status int
+	prometheus.Counter
+}
+
+func (c *counterCache) inc(vec *prometheus.CounterVec, method string, status int, labels ...string) {
+	last := c.last.Load()
+	if last == nil || last.vec != vec || last.method != method || last.status != status {
+		if method != "" {
+			labels = append(labels, method, statusLabel(status))
+		}
+		last = &counterOf{vec, method, status, vec.WithLabelValues(labels...)}
+		c.last.Store(last)
+	}
+	last.Inc()
 }
 
 func statusLabel(status int) string {

@@ -20,8 +20,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,6 +297,7 @@ type origin struct {
 	seen    []*http.Request
 	answers map[string]http.HandlerFunc // by path; else an echo of the request's head
 	gone    chan string                 // a request whose client went away
+	h2alone atomic.Bool                 // refuses who offers no HTTP/2
 }
 
 func newOrigin(t testing.TB) *origin {
@@ -319,8 +322,14 @@ func newOrigin(t testing.TB) *origin {
 		t.Fatal(err)
 	}
 	_, o.port, _ = net.SplitHostPort(ln.Addr().String())
+	pair := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
 	srv := &http.Server{Handler: o, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}}
+		TLSConfig: &tls.Config{Certificates: pair, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if o.h2alone.Load() && !slices.Contains(hello.SupportedProtos, "h2") {
+				return &tls.Config{Certificates: pair, NextProtos: []string{"none of yours"}}, nil
+			}
+			return nil, nil
+		}}}
 	done := make(chan struct{})
 	go func() { _ = srv.ServeTLS(ln, "", ""); close(done) }()
 	t.Cleanup(func() { _ = srv.Close(); <-done })

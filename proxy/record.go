@@ -18,16 +18,23 @@ func (x *exchange) record(d *Denial) {
 	}
 	method := knownMethod(x.method)
 	e := audit.Event{
-		Time: now, Kind: audit.Request, Action: action, Host: x.target.HostHeader(), Method: method,
+		Time: now, Kind: audit.Request, Action: action, Host: x.host, Method: method,
 		Status: x.status, Code: string(x.code), Duration: now.Sub(x.started),
 		RequestBytes: x.received.Load(), ResponseBytes: x.returned.Load(),
+	}
+	if x.host == "" {
+		e.Host = x.target.HostHeader()
 	}
 	if x.run != nil {
 		e.Run, e.Principal = x.run.ID, x.run.Principal
 	}
 	injected := func(b *binding) {
-		e.Secrets = append(e.Secrets, b.secret)
-		m.injections.WithLabelValues(b.action, b.secret, domain).Inc()
+		if len(e.Secrets) == 0 {
+			e.Secrets = b.secrets
+		} else {
+			e.Secrets = append(e.Secrets[:len(e.Secrets):len(e.Secrets)], b.secret)
+		}
+		b.injected.inc(m.injections, "", 0, b.action, b.secret, domain)
 	}
 	for _, b := range x.wrote {
 		if x.sent {
@@ -61,8 +68,14 @@ func (x *exchange) record(d *Denial) {
 		m.denied.WithLabelValues(string(d.Code)).Inc()
 		x.log(d, action, method)
 	}
-	m.requests.WithLabelValues(action, domain, method, statusLabel(x.status)).Inc()
-	m.duration.WithLabelValues(action).Observe(now.Sub(x.started).Seconds())
+	seconds := now.Sub(x.started).Seconds()
+	if x.action != nil {
+		x.action.meters.requests.inc(m.requests, method, x.status, action, domain)
+		x.action.meters.observe(m.duration, action, seconds)
+	} else {
+		m.requests.WithLabelValues(action, domain, method, statusLabel(x.status)).Inc()
+		m.duration.WithLabelValues(action).Observe(seconds)
+	}
 	if x.head > 0 { // an answer came
 		m.overhead.Observe((x.head - x.waited).Seconds())
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -56,6 +57,15 @@ func TestAClientsConnectionCloseStaysOnItsHop(t *testing.T) {
 	}
 	if n := addrs.count(); n != 1 {
 		t.Errorf("%d upstream connections for three requests", n)
+	}
+	for name, c := range map[string]net.Conn{"in a tunnel": h.tunnelTLS(run, tok, apiHost), "outside": h.dial()} {
+		head := fmt.Sprintf("GET https://%s:%s/addr HTTP/1.1\r\nHost: %[1]s:%[2]s\r\nConnection: close\r\nProxy-Authorization: Bearer %s\r\n\r\n", apiHost, h.origin.port, tok)
+		if resp, body := raw(t, c, head); resp.StatusCode != 200 || !resp.Close {
+			t.Errorf("%s: %s %v %q", name, resp.Status, resp.Header, body)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: the connection stays open: %v", name, err)
+		}
 	}
 }
 

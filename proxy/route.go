@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -35,9 +34,11 @@ type binding struct {
 	action   string
 	secret   string
 	required bool
-	approved bool // the policy said yes to this secret
-	index    int  // among all bindings of the run
-	token    int  // among the run's placeholders; -1: none
+	approved bool          // the policy said yes to this secret
+	index    int           // among all bindings of the run
+	secrets  []string      // the secret alone, for the record
+	injected *counterCache // of a route's bindings
+	token    int           // among the run's placeholders; -1: none
 }
 
 func newRule(g Grant, ph *placeholders) *rule {
@@ -54,7 +55,7 @@ func newRule(g Grant, ph *placeholders) *rule {
 		s := &m.Secrets[i]
 		for j := range s.Inject {
 			ru.bindings = append(ru.bindings, binding{
-				Binding: &s.Inject[j], action: m.ActionID, secret: s.Name, required: s.Required,
+				Binding: &s.Inject[j], action: m.ActionID, secret: s.Name, required: s.Required, secrets: []string{s.Name},
 				approved: slices.Contains(g.Secrets, s.Name), token: ph.index(s.Env),
 			})
 		}
@@ -71,29 +72,35 @@ type route struct {
 	paths     []routePath // the actions that may reach it, in the run's order
 	intercept bool        // a rule or a binding looks inside
 	blind     bool        // only a passthrough action covers it: never a credential
+	authority string      // host and port
 }
 
 type routePath struct {
 	*rule
+	meters   *meters
 	domain   string // the declared domain that matched: the only host label that metrics see
 	bindings []binding
 }
 
 // route returns what the run may do at a, nil when nothing.
 func (r *Run) route(a authority) *route {
-	if rt, ok := (*r.routes.Load())[a]; ok {
+	r.routeMu.RLock()
+	rt := r.routes[a]
+	r.routeMu.RUnlock()
+	if rt != nil {
 		return rt
 	}
-	rt := r.findRoute(a)
-	if rt == nil {
+	if rt = r.findRoute(a); rt == nil {
 		return nil
+	}
+	rt.authority = a.String()
+	for i := range rt.paths {
+		rt.paths[i].meters = &meters{}
 	}
 	r.routeMu.Lock()
 	defer r.routeMu.Unlock()
-	if known := *r.routes.Load(); len(known) < maxRoutes {
-		next := maps.Clone(known)
-		next[a] = rt
-		r.routes.Store(&next)
+	if len(r.routes) < maxRoutes {
+		r.routes[a] = rt
 	}
 	return rt
 }
@@ -108,6 +115,7 @@ func (r *Run) findRoute(a authority) *route {
 		p := routePath{rule: ru, domain: ru.hosts[i].String()}
 		for _, b := range ru.bindings {
 			if slices.ContainsFunc(b.Hosts, func(h manifests.HostPattern) bool { return h.Match(a.host, a.port) }) {
+				b.injected = &counterCache{}
 				p.bindings = append(p.bindings, b)
 			}
 		}

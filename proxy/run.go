@@ -92,8 +92,8 @@ type Run struct {
 	maxRequests, maxBytes int64
 	requests, bytes       atomic.Int64
 
-	routes  atomic.Pointer[map[authority]*route] // copy on write, one entry an authority
-	routeMu sync.Mutex
+	routeMu sync.RWMutex
+	routes  map[authority]*route
 
 	creds   atomic.Pointer[credentials] // replaced when the secrets file changes
 	credsMu sync.Mutex
@@ -118,7 +118,7 @@ func newRun(c RunConfig, now time.Time) (*Run, string) {
 		r.Actions = append(r.Actions, c.Grants[i].Manifest.ActionID)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
-	r.routes.Store(&map[authority]*route{})
+	r.routes = map[authority]*route{}
 	return r, token
 }
 

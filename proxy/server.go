@@ -36,13 +36,15 @@ const maxHeadBytes = 256 << 10
 // Server is the agent's door: an HTTP/1.1 forward proxy that takes plain
 // requests and CONNECT.
 //
-// goproxy forwards the requests, and is kept to that. It never sees a CONNECT:
+// goproxy forwards what neither a loop nor HTTP/2's stream takes, and is kept to that. It never sees a CONNECT:
 // its own interception lets the inner Host retarget a request, sets no
 // deadlines, recovers no panic and tracks no goroutine. Here an intercepted
-// tunnel's connection goes into an inner net/http.Server, which has limits on
-// heads, deadlines, recovery and Shutdown; what comes out of that is checked
-// against the tunnel's authority and then handed to goproxy as an absolute
-// request, with the Wire as its transport.
+// connection, and the tunnel in it, is served by a loop (loop.go) that takes plain
+// HTTP/1.1 requests straight to the Wire. HTTP/2, and whatever is not plain, goes
+// into a net/http.Server, outer or inner, which has limits on heads, deadlines,
+// recovery and Shutdown; what comes out of the inner one is checked against the
+// tunnel's authority. What is left is handed to goproxy as an absolute request,
+// with the Wire as its transport.
 type Server struct {
 	wire    atomic.Pointer[Wire]
 	runs    *Runs
@@ -54,7 +56,9 @@ type Server struct {
 	forwarder *goproxy.ProxyHttpServer
 	outer     *http.Server
 	inner     *http.Server
-	tunnels   *connQueue
+	others    *connQueue // connections for outer
+	tunnels   *connQueue // and for inner
+	loops     loops
 	tls       *tls.Config
 	slots     *slots
 
@@ -79,7 +83,7 @@ func NewServer(c ServerConfig) *Server {
 	s.wire.Store(c.Wire)
 	s.serving, s.drain = context.WithCancel(context.Background())
 	s.ctx, s.cut = context.WithCancel(context.Background())
-	s.tunnels, s.slots = newConnQueue(), newSlots(c.Metrics, c.Log)
+	s.others, s.tunnels, s.slots = newConnQueue(), newConnQueue(), newSlots(c.Metrics, c.Log)
 	s.tls = s.tunnelTLS(c.CA)
 	s.forwarder = newForwarder()
 	s.outer = s.httpServer(http.HandlerFunc(s.front))
@@ -102,14 +106,38 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 // Serve takes connections from ln until [Server.Shutdown]. It may be called
 // for several listeners.
 func (s *Server) Serve(ln net.Listener) error {
-	inner := make(chan error, 1)
-	go func() { inner <- s.inner.Serve(s.tunnels) }()
-	err := s.outer.Serve(s.slots.bound(ln))
-	if !errors.Is(err, http.ErrServerClosed) {
-		return err // the listener failed; tunnels are served until Shutdown
+	var servers sync.WaitGroup
+	servers.Go(func() { _ = s.inner.Serve(s.tunnels) }) // it ends with the queue
+	servers.Go(func() { _ = s.outer.Serve(s.others) })
+	if err := s.accept(s.slots.bound(ln)); !s.draining.Load() {
+		return err // the listener failed; what is open is served until Shutdown
 	}
-	<-inner
+	servers.Wait()
 	return nil
+}
+
+// accept makes a loop of each connection. A fault that may pass, as the want of
+// descriptors does, is waited out.
+func (s *Server) accept(ln net.Listener) error {
+	defer context.AfterFunc(s.serving, func() { _ = ln.Close() })()
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	for wait := shortest; ; {
+		c, err := ln.Accept()
+		if err == nil {
+			wait = shortest
+			s.serve(&loop{s: s, raw: c, conn: c})
+			continue
+		}
+		if ne, ok := err.(interface{ Temporary() bool }); !ok || !ne.Temporary() || s.draining.Load() {
+			return err
+		}
+		s.log.Warn("can't accept a connection", "cause", err, "again_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-s.serving.Done():
+		}
+		wait = min(2*wait, longest)
+	}
 }
 
 // Shutdown stops accepting, lets requests and tunnels finish until ctx is
@@ -120,23 +148,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.admit.Unlock()
 	s.drain()
 	s.tunnels.Close()
+	s.others.Close()
 	var wg sync.WaitGroup
 	var outer, inner error
 	wg.Go(func() { outer = s.outer.Shutdown(ctx) })
 	wg.Go(func() { inner = s.inner.Shutdown(ctx) })
-	connects := make(chan struct{})
-	go func() { s.connects.Wait(); close(connects) }()
+	s.loops.drain()
+	ours := make(chan struct{})
+	go func() { s.connects.Wait(); s.loops.running.Wait(); close(ours) }()
 	var late error
 	select {
-	case <-connects:
+	case <-ours:
 	case <-ctx.Done():
 		late = ctx.Err()
 	}
 	wg.Wait()
 	s.cut()
+	s.loops.cut()
 	_ = s.outer.Close()
 	_ = s.inner.Close()
-	<-connects
+	<-ours
+	s.loops.looks.Wait()
 	s.slots.wait()
 	return errors.Join(outer, inner, late)
 }
@@ -193,22 +225,56 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		s.switchProtocols(w, r, run)
 		return
 	}
-	// A client in the middle of an upload is in a Read that only a deadline ends.
-	read := &interrupt{w: w}
-	defer read.end()
-	defer context.AfterFunc(run.ctx, read.fire)()
-	f := &forwarding{wire: s.wire.Load(), run: run}
+	ctx := r.Context()
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody // on HTTP/2 it is another one, which would be sent as a body of unknown length
+	} else {
+		// A client in the middle of an upload is in a Read that only a deadline ends.
+		read := &interrupt{w: w}
+		defer read.end()
+		defer context.AfterFunc(run.ctx, read.fire)()
+		ctx = context.WithValue(ctx, interruptKey{}, read)
 	}
-	ctx := context.WithValue(context.WithValue(r.Context(), forwardingKey{}, f), interruptKey{}, read)
 	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
 		ctx = context.WithValue(ctx, informingKey{}, inform(w))
 	}
+	if r.ProtoMajor == 2 {
+		s.stream(w, r.WithContext(ctx), run)
+		return
+	}
+	f := &forwarding{wire: s.wire.Load(), run: run}
+	ctx = context.WithValue(ctx, forwardingKey{}, f)
 	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(ctx))
 	if f.broken {
 		// A cut body must not look like a whole one: break off here too.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// stream answers a request that came over HTTP/2. goproxy would do the same, with
+// a copy of each header and on a stack that each stream would have to grow.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, run *Run) {
+	resp := s.wire.Load().Do(run, r)
+	defer func() { _ = resp.Body.Close() }()
+	maps.Copy(w.Header(), resp.Header)
+	announced := len(resp.Trailer)
+	for name := range resp.Trailer {
+		w.Header().Add("Trailer", name)
+	}
+	a := &answerWriter{ResponseWriter: w}
+	a.WriteHeader(resp.StatusCode)
+	if _, err := a.ReadFrom(resp.Body); err != nil {
+		panic(http.ErrAbortHandler) // a cut body must not look like a whole one
+	}
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	a.Flush()
+	for name, values := range resp.Trailer {
+		if len(resp.Trailer) != announced {
+			name = http.TrailerPrefix + name
+		}
+		w.Header()[name] = values
 	}
 }
 
@@ -225,9 +291,13 @@ var shuttingDown = &Denial{Code: Draining, Message: "latchgate is shutting down"
 
 // refuse answers a request that does not get as far as the wire, and records it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, run *Run, d *Denial) {
+	writeResponse(w, s.refusal(r, run, d))
+}
+
+func (s *Server) refusal(r *http.Request, run *Run, d *Denial) *http.Response {
 	wire := s.wire.Load()
 	x := &exchange{wire: wire, run: run, started: wire.now(), method: r.Method}
-	writeResponse(w, x.refuse(r, d))
+	return x.refuse(r, d)
 }
 
 func writeResponse(w http.ResponseWriter, resp *http.Response) {

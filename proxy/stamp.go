@@ -80,9 +80,9 @@ func (b *binding) holds(value []byte) bool {
 // stampAll is step 6: it puts the secrets of the matched bindings on the
 // request. Of several bindings that write the same place the first declared
 // whose secret is available writes it. A required secret that is missing
-// refuses the request: it is never sent unauthenticated. It returns the
-// bindings that wrote.
-func stampAll(h http.Header, u *url.URL, matched []*binding, c *credentials) (wrote []*binding, _ *Denial) {
+// refuses the request: it is never sent unauthenticated. It returns wrote with
+// the bindings that did.
+func stampAll(h http.Header, u *url.URL, matched []*binding, c *credentials, wrote []*binding) ([]*binding, *Denial) {
 	for _, b := range matched {
 		s := c.stamp(b)
 		switch {

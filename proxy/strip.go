@@ -12,12 +12,14 @@ import (
 	"github.com/latchgate/latchgate/manifests"
 )
 
-// hopByHop are the fields that end at each hop (RFC 9110 section 7.6.1, and
-// the obsolete ones that clients still send). TE and Upgrade are handled by
-// stripHopByHop itself.
-var hopByHop = []string{
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
-	"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// isHopByHop reports whether a field ends at each hop (RFC 9110 section 7.6.1, and
+// the obsolete ones that clients still send).
+func isHopByHop(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return len(name) > 6 && strings.EqualFold(name[:6], "Proxy-")
 }
 
 // stripHopByHop removes the hop-by-hop fields from h, those that Connection
@@ -37,11 +39,8 @@ func stripHopByHop(h http.Header) {
 			trailers = trailers || strings.EqualFold(strings.Trim(coding, " \t"), "trailers")
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
 	for name := range h {
-		if len(name) > 6 && strings.EqualFold(name[:6], "Proxy-") {
+		if isHopByHop(name) {
 			delete(h, name)
 		}
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -22,7 +21,9 @@ type tunnel struct {
 	host   string
 	port   uint16
 	scheme string // https, or http when the client spoke no TLS inside
-	sni    string // a server name other than host that the client asked for
+	// authority is host and port, as a request's URL has them.
+	authority string
+	sni       string // a server name other than host that the client asked for
 }
 
 type tunnelKey struct{}
@@ -40,31 +41,27 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		s.connect(w, r, run)
 	case !r.URL.IsAbs() || r.URL.Host == "":
-		s.refuse(w, r, run, &Denial{Code: BadRequest, Message: "this is a forward proxy: it takes CONNECT and absolute-form requests",
-			Hint: "set HTTP_PROXY and HTTPS_PROXY to this address and ask for the real URL"})
+		s.refuse(w, r, run, notAbsolute)
 	default:
 		s.forward(w, r, run)
 	}
 }
 
+var notAbsolute = &Denial{Code: BadRequest, Message: "this is a forward proxy: it takes CONNECT and absolute-form requests",
+	Hint: "set HTTP_PROXY and HTTPS_PROXY to this address and ask for the real URL"}
+
 // answerAtOnce lets an answer go out before the request's body came in; net/http
 // would wait for up to 256 KiB of it, and a client may wait for the answer.
 func answerAtOnce(w http.ResponseWriter) { _ = http.NewResponseController(w).EnableFullDuplex() }
 
-// connect answers a CONNECT (RFC 9110 section 9.3.6).
+// connect answers a CONNECT that a loop did not take.
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
 	if !s.enter() {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
 	defer s.connects.Done()
-	wire := s.wire.Load()
-	x := &exchange{wire: wire, run: run, started: wire.now(), method: r.Method, target: target.Target{Scheme: "https"}}
-	t, denied := x.connectTarget(r)
-	var upstream net.Conn
-	if denied == nil && !x.route.intercept && (x.route.blind || !wire.policy.HasRequest()) {
-		upstream, denied = s.dialBlind(r, x)
-	}
+	x, t, upstream, denied := s.open(r, run)
 	if denied != nil {
 		writeResponse(w, x.refuse(r, denied))
 		return
@@ -81,7 +78,52 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
 		s.relay(client, upstream, x)
 		return
 	}
-	s.intercept(client, t)
+	l := &loop{s: s, raw: c, conn: c}
+	l.first.Conn = client
+	l.br = loopReaders.Get().(*bufio.Reader)
+	l.br.Reset(&l.first)
+	if s.loops.add(l) {
+		go l.begin(t)
+	} else {
+		_ = c.Close()
+	}
+}
+
+// connect answers a CONNECT (RFC 9110 section 9.3.6). The tunnel is for the loop
+// to enter; without one the connection lives on or not.
+func (l *loop) connect(r *http.Request, run *Run) (t *tunnel, lives bool) {
+	s := l.s
+	if run == nil {
+		return nil, l.write(r, s.refusal(r, nil, runUnknown), r.Close)
+	}
+	if !s.enter() {
+		return nil, l.write(r, s.refusal(r, run, shuttingDown), true)
+	}
+	defer s.connects.Done()
+	x, t, upstream, denied := s.open(r, run)
+	if denied != nil {
+		return nil, l.write(r, x.refuse(r, denied), r.Close)
+	}
+	if upstream == nil {
+		return t, true
+	}
+	client := &replayConn{Conn: l.conn, early: l.br}
+	l.br = nil
+	_ = l.conn.SetReadDeadline(time.Time{})
+	s.relay(client, upstream, x)
+	return nil, false
+}
+
+// open decides what a CONNECT opens: the tunnel that is intercepted, or the
+// upstream's end of a blind one.
+func (s *Server) open(r *http.Request, run *Run) (x *exchange, t *tunnel, upstream net.Conn, denied *Denial) {
+	wire := s.wire.Load()
+	x = &exchange{wire: wire, run: run, started: wire.now(), method: r.Method, target: target.Target{Scheme: "https"}}
+	t, denied = x.connectTarget(r)
+	if denied == nil && !x.route.intercept && (x.route.blind || !wire.policy.HasRequest()) {
+		upstream, denied = s.dialBlind(r, x)
+	}
+	return x, t, upstream, denied
 }
 
 // connectTarget is steps 2 and 3 for a CONNECT: the canonical authority, and
@@ -100,36 +142,57 @@ func (x *exchange) connectTarget(r *http.Request) (*tunnel, *Denial) {
 		return nil, x.run.denyHost(a)
 	}
 	x.action = &x.route.paths[0]
-	return &tunnel{run: x.run, anyone: len(r.Header["Proxy-Authorization"]) == 0, host: host, port: port}, nil
+	return &tunnel{run: x.run, anyone: len(r.Header["Proxy-Authorization"]) == 0, host: host, port: port, authority: x.target.Authority()}, nil
 }
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
-// intercept finds out what the client speaks inside the tunnel, TLS or plain
-// HTTP (some clients use CONNECT for both), and hands the connection to the
+// begin enters a tunnel whose CONNECT came another way.
+func (l *loop) begin(t *tunnel) {
+	moved := false
+	defer l.end(&moved)
+	if l.enter(t) {
+		moved = true
+		go l.run()
+	}
+}
+
+// enter tells the client that the tunnel is there, finds out what it speaks
+// inside, TLS or plain HTTP (some clients use CONNECT for both), and makes that
+// what the loop speaks. It is false when the connection ends or went to the
 // inner server.
-func (s *Server) intercept(c *replayConn, t *tunnel) {
-	_ = c.SetDeadline(time.Now().Add(s.header))
-	if _, err := io.WriteString(c.Conn, established); err != nil {
-		_ = c.Close()
-		return
+func (l *loop) enter(t *tunnel) bool {
+	_ = l.conn.SetDeadline(time.Now().Add(l.s.header)) // for the handshake too
+	if _, err := io.WriteString(l.conn, established); err != nil {
+		return false
 	}
-	stop := context.AfterFunc(s.serving, func() { _ = c.Close() })
-	first, err := c.early.Peek(1)
-	stop()
-	if err != nil {
-		_ = c.Close()
-		return
+	var first []byte
+	if !l.rest(func() (err error) { first, err = l.br.Peek(1); return err }) {
+		return false
 	}
-	_ = c.SetDeadline(time.Time{})
-	var conn net.Conn = &tunnelConn{replayConn: c, tunnel: t, server: s}
-	t.scheme = "http"
+	if l.scope != nil {
+		l.scope.end()
+		l.scope = nil
+	}
+	l.tunnel, t.scheme = t, "http"
+	tc := &tunnelConn{replayConn: &replayConn{Conn: l.first.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
+	l.s.metrics.tunnels.WithLabelValues("intercepted").Inc()
+	l.conn, l.br = tc, nil
 	if first[0] == 0x16 { // a TLS handshake record (RFC 8446 section 5.1)
 		t.scheme = "https"
-		conn = tls.Server(conn, s.tls)
+		session := tls.Server(tc, l.s.tls)
+		l.conn = session
+		if session.Handshake() != nil {
+			return false
+		}
+		if session.ConnectionState().NegotiatedProtocol == "h2" {
+			_ = session.SetDeadline(time.Time{})
+			l.handOver(session)
+			return false
+		}
 	}
-	s.metrics.tunnels.WithLabelValues("intercepted").Inc()
-	s.tunnels.put(conn)
+	_ = l.conn.SetDeadline(time.Time{})
+	return true
 }
 
 // tunnelTLS is the one configuration of all intercepted tunnels; were it made
@@ -140,6 +203,8 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 		// A client that offers HTTP/1.0 alone must find it here (curl --http1.0):
 		// an offer without a match ends the handshake (RFC 7301 section 3.2).
 		NextProtos: []string{"h2", "http/1.1", "http/1.0"},
+		// Small records help a client that renders a page while it loads, and cost everyone else.
+		DynamicRecordSizingDisabled: true,
 		// Asked for every ClientHello; GetCertificate is not when a session is resumed.
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			t := hello.Conn.(*tunnelConn).tunnel
@@ -160,11 +225,8 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
 	answerAtOnce(w)
 	t := r.Context().Value(tunnelKey{}).(*tunnel)
-	run := t.run
-	if t.anyone {
-		run = s.runs.identify(nil, time.Now())
-	}
-	if run == nil || !run.alive(time.Now()) {
+	run := s.runOf(t)
+	if run == nil {
 		w.Header().Set("Connection", "close")
 		s.refuse(w, r, t.run, runUnknown)
 		return
@@ -173,8 +235,20 @@ func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, run, denied)
 		return
 	}
-	r.URL.Scheme, r.URL.Host = t.scheme, target.Target{Scheme: t.scheme, Host: t.host, Port: t.port}.Authority()
+	t.direct(r)
 	s.forward(w, r, run)
+}
+
+// runOf is step 1 for a request inside a tunnel, nil when its run has ended.
+func (s *Server) runOf(t *tunnel) *Run {
+	run, now := t.run, time.Now()
+	if t.anyone {
+		run = s.runs.identify(nil, now)
+	}
+	if run == nil || !run.alive(now) {
+		return nil
+	}
+	return run
 }
 
 // mismatch keeps the tunnel's authority the truth.
@@ -201,6 +275,11 @@ func (t *tunnel) mismatch(r *http.Request) *Denial {
 		}
 	}
 	return nil
+}
+
+// direct gives a request that was checked the tunnel's authority as its target.
+func (t *tunnel) direct(r *http.Request) {
+	r.URL.Scheme, r.URL.Host = t.scheme, t.authority
 }
 
 // connQueue is the inner server's listener: tunnels arrive on a channel.
@@ -245,13 +324,18 @@ func (q *connQueue) Addr() net.Addr { return &net.TCPAddr{} }
 // may send its ClientHello in the same packet.
 type replayConn struct {
 	net.Conn
-	early *bufio.Reader
+	early  *bufio.Reader
+	pooled bool // early goes back to loopReaders
 }
 
 func (c *replayConn) Read(p []byte) (int, error) {
 	if c.early != nil {
 		if c.early.Buffered() > 0 {
 			return c.early.Read(p)
+		}
+		if c.pooled {
+			c.early.Reset(nil)
+			loopReaders.Put(c.early)
 		}
 		c.early = nil
 	}
@@ -276,6 +360,9 @@ func (c *tunnelConn) Close() error {
 
 // tunnelOf finds the tunnel that a connection of the inner server belongs to.
 func tunnelOf(c net.Conn) *tunnel {
+	if handed, ok := c.(*replayConn); ok {
+		c = handed.Conn
+	}
 	if tc, ok := c.(*tls.Conn); ok {
 		c = tc.NetConn()
 	}

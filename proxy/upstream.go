@@ -6,17 +6,21 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	netproxy "golang.org/x/net/proxy"
 
 	"github.com/latchgate/latchgate/proxy/dialguard"
+	"github.com/latchgate/latchgate/proxy/h1"
 )
 
 // How long each part of reaching an upstream may take. There is no limit on
@@ -25,6 +29,13 @@ const (
 	dialTimeout      = 10 * time.Second
 	handshakeTimeout = 10 * time.Second
 	upstreamIdle     = 90 * time.Second
+)
+
+// How many idle connections each pool keeps, where there are descriptors for them:
+// a wildcard must not fill these.
+const (
+	maxIdlePerHost = 256 // at net/http's 2, latency grows tenfold with 32 concurrent requests
+	maxIdle        = 1024
 )
 
 // UpstreamConfig says how upstreams are reached.
@@ -36,12 +47,15 @@ type UpstreamConfig struct {
 
 // upstream is steps 8 and 9: the dial guard and the connection pools.
 type upstream struct {
-	*http.Transport
-	guard  *dialguard.Guard
-	direct net.Dialer // guarded: the address that is checked is the address that is dialled
-	plain  net.Dialer // to the operator's own upstream proxy
-	proxy  *url.URL
-	tls    *tls.Config
+	*http.Transport             // HTTP/2 where it is offered
+	inlined         *h1.Client  // HTTP/1.1, on the goroutine of a request that is all there
+	alone           sync.Map    // authority -> "h2" or "h1": takes nothing else
+	noted           atomic.Bool // alone holds something
+	guard           *dialguard.Guard
+	direct          net.Dialer // guarded: the address that is checked is the address that is dialled
+	plain           net.Dialer // to the operator's own upstream proxy
+	proxy           *url.URL
+	tls             *tls.Config
 }
 
 func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
@@ -55,13 +69,14 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // the client's Accept-Encoding is the client's
 		TLSHandshakeTimeout:   handshakeTimeout,
-		MaxIdleConnsPerHost:   256,                        // at net/http's 2, latency grows tenfold with 32 concurrent requests
-		MaxIdleConns:          min(1024, descriptors()/8), // of all hosts: a wildcard must not fill the descriptors
+		MaxIdleConnsPerHost:   maxIdlePerHost,
+		MaxIdleConns:          min(maxIdle, descriptors()/8),
 		IdleConnTimeout:       upstreamIdle,
 		ExpectContinueTimeout: time.Second,
 		ReadBufferSize:        16 << 10,
 		WriteBufferSize:       16 << 10,
 	}
+	u.inlined = u.inlineClient(handshakeTimeout)
 	if c.Proxy != nil {
 		switch c.Proxy.Scheme {
 		case "http", "https", "socks5":
@@ -73,7 +88,15 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 	return u, nil
 }
 
-func (u *upstream) close() { u.CloseIdleConnections() }
+func (u *upstream) inlineClient(handshake time.Duration) *h1.Client {
+	return h1.NewClient(h1.Options{Dial: u.dial, TLS: u.tls, HandshakeTimeout: handshake, IdleTimeout: upstreamIdle,
+		MaxIdlePerHost: maxIdlePerHost, MaxIdle: min(maxIdle, descriptors()/8)})
+}
+
+func (u *upstream) close() {
+	u.CloseIdleConnections()
+	u.inlined.Close()
+}
 
 // RoundTrip sends the request. Behind an upstream proxy it is that proxy that
 // resolves names; an address that the client wrote itself is checked here.
@@ -88,7 +111,53 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		absolute.Opaque = "//" + r.Host + strings.TrimPrefix(r.URL.Opaque, "*")
 		r.URL = &absolute
 	}
-	return u.Transport.RoundTrip(r)
+	resp, err := u.Transport.RoundTrip(r)
+	if err == nil && resp.ProtoMajor == 1 && r.URL.Scheme == "https" && u.proxy == nil {
+		u.note(r, "h1")
+	}
+	return resp, err
+}
+
+// inline reports whether r, from a client that speaks HTTP/1.1, is sent on by
+// [upstream.exchange]. What has a body goes over HTTP/2 where that is offered: an
+// HTTP/1.1 server may stop to read it once it has begun to answer.
+func (u *upstream) inline(r *http.Request) bool {
+	if u.proxy != nil || !u.inlined.Takes(r) {
+		return false
+	}
+	var alone any
+	if u.noted.Load() {
+		alone, _ = u.alone.Load(r.URL.Host)
+	}
+	if r.ContentLength > 0 && r.URL.Scheme == "https" {
+		return alone == "h1"
+	}
+	return alone != "h2"
+}
+
+// exchange sends the request on the caller's goroutine.
+func (u *upstream) exchange(r *http.Request) (*http.Response, error) {
+	resp, err := u.inlined.RoundTrip(r)
+	if err != nil && noCommonProtocol(err) {
+		u.note(r, "h2")
+		return u.Transport.RoundTrip(r)
+	}
+	return resp, err
+}
+
+// note remembers what an upstream speaks, for as long as the wire lives.
+func (u *upstream) note(r *http.Request, protocol string) {
+	if have, ok := u.alone.Load(r.URL.Host); !ok || have != protocol {
+		u.alone.Store(r.URL.Host, protocol)
+		u.noted.Store(true)
+	}
+}
+
+// noCommonProtocol recognises the alert of a server that speaks none of the
+// protocols offered (RFC 7301 section 3.2); crypto/tls has its text alone.
+func noCommonProtocol(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" && strings.HasSuffix(op.Err.Error(), "no application protocol")
 }
 
 func (u *upstream) checkLiteral(host string) error {

@@ -15,6 +15,7 @@ import (
 // upstreamTLS is what is asked of an upstream's TLS; nil roots are the system's.
 func upstreamTLS(roots *x509.CertPool) *tls.Config {
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(512),
+		DynamicRecordSizingDisabled: true, // small records help who renders a page while it loads
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			if !slices.ContainsFunc(cs.VerifiedChains, strong) {
 				return errWeakKey

@@ -1,11 +1,11 @@
 package proxy
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -91,11 +91,13 @@ type exchange struct {
 	started   time.Time
 	method    string
 	target    target.Target
+	host      string // the Host field of it
 	route     *route
 	action    *routePath // the first action that permits the request
 	matched   []*binding
 	wrote     []*binding
-	space     [4]*binding // holds matched without an allocation in the common case
+	space     [4]*binding // holds matched without an allocation in the common case, and wroteIn wrote
+	wroteIn   [2]*binding
 	creds     *credentials
 	hits      map[int]int // scrubbed values, by their index in creds.values
 	status    int
@@ -110,6 +112,9 @@ type exchange struct {
 	replaced atomic.Uint64          // a bit for each of matched that replaced a placeholder
 
 	received, returned atomic.Int64 // bytes of the request's body, and of the answer's
+
+	body  exchangeBody // the answer's
+	clean scrubbedBody // the answer's, without secrets
 }
 
 // do is the wire, step by step.
@@ -166,14 +171,26 @@ func (x *exchange) prepare(r *http.Request, rawPath string) (string, *Denial) {
 			r.Body = &limitedBody{ReadCloser: r.Body, left: limit}
 		}
 	}
-	authority := x.target.Authority()
+	x.route = x.run.route(authority{x.target.Host, x.target.Port})
+	if x.host = x.authority(); x.target.IsDefaultPort() {
+		x.host = x.target.HostHeader()
+	}
 	// Opaque is sent as it stands, so the path that was matched is the path
 	// that goes out; net/http would encode Path a second way.
-	r.URL = &url.URL{Scheme: x.target.Scheme, Host: authority, Opaque: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
-	r.Host = x.target.HostHeader()
+	*r.URL = url.URL{Scheme: x.target.Scheme, Host: x.authority(), Opaque: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	r.Host = x.host
 	r.RequestURI = ""
 	r.Close = false // the client's Connection: close is about its own connection
 	return path, nil
+}
+
+// authority is host and port, from the route where there is one: it is the same
+// for each request.
+func (x *exchange) authority() string {
+	if x.route != nil {
+		return x.route.authority
+	}
+	return x.target.Authority()
 }
 
 // mayIt is step 3: host, port, method and path against the run's actions, then
@@ -191,7 +208,10 @@ func (x *exchange) mayIt(method, path string) *Denial {
 // match finds the actions that permit the request, and their bindings.
 func (x *exchange) match(method, path string) *Denial {
 	a := authority{x.target.Host, x.target.Port}
-	if x.route = x.run.route(a); x.route == nil {
+	if x.route == nil {
+		x.route = x.run.route(a)
+	}
+	if x.route == nil {
 		return x.run.denyHost(a)
 	}
 	x.matched = x.space[:0]
@@ -253,7 +273,7 @@ func (x *exchange) stamp(r *http.Request, path string) *Denial {
 		return nil
 	}
 	var denied *Denial
-	x.wrote, denied = stampAll(r.Header, r.URL, x.matched, x.creds)
+	x.wrote, denied = stampAll(r.Header, r.URL, x.matched, x.creds, x.wroteIn[:0])
 	return denied
 }
 
@@ -290,11 +310,12 @@ func keepScannable(h http.Header) {
 	if len(accepted) == 0 {
 		return
 	}
+	if len(accepted) == 1 && !strings.ContainsRune(accepted[0], ',') && scannable(accepted[0]) {
+		return
+	}
 	var kept []string
 	for coding := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
-		name, _, _ := strings.Cut(coding, ";")
-		switch strings.ToLower(strings.Trim(name, " \t")) {
-		case "gzip", "x-gzip", "deflate", "br", "zstd", "identity":
+		if scannable(coding) {
 			kept = append(kept, strings.Trim(coding, " \t"))
 		}
 	}
@@ -303,6 +324,16 @@ func keepScannable(h http.Header) {
 	}
 	h["Accept-Encoding"] = []string{strings.Join(kept, ", ")}
 }
+
+// scannable reports whether an element of Accept-Encoding names a coding that we
+// can decode.
+func scannable(element string) bool {
+	coding, _, _ := strings.Cut(element, ";")
+	coding = strings.Trim(coding, " \t")
+	return slices.ContainsFunc(scannableCodings, func(c string) bool { return strings.EqualFold(c, coding) })
+}
+
+var scannableCodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "identity"}
 
 // plainAllowed: a stamped request may go over plain http to this machine
 // alone, and only where the operator listed its address.
@@ -314,36 +345,6 @@ func (x *exchange) plainAllowed() bool {
 		return x.wire.guard.Allowed(ip)
 	}
 	return x.wire.guard.Allowed(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || x.wire.guard.Allowed(netip.IPv6Loopback())
-}
-
-// send is steps 8 and 9. The request ends when the client goes away, and when
-// the run does.
-func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
-	ctx, cancel, sent := upload(r)
-	stop := context.AfterFunc(x.run.ctx, cancel)
-	done := func() { stop(); cancel() }
-	before := x.wire.now()
-	x.sent = true
-	ctx, final := x.listen(ctx)
-	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
-	final()
-	gone := sent()
-	x.waited = x.wire.now().Sub(before)
-	if err != nil {
-		done()
-		if denied := x.tripped.Load(); denied != nil {
-			return nil, denied
-		}
-		if x.run.ctx.Err() != nil {
-			return nil, runUnknown
-		}
-		if gone {
-			return nil, upstreamDenial(err)
-		}
-		return nil, sendDenial(r.Context(), err)
-	}
-	resp.Body = &exchangeBody{ReadCloser: resp.Body, x: x, done: done}
-	return resp, nil
 }
 
 // refuse turns a denial into the answer, and records it. It leaves the request's

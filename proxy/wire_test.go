@@ -619,7 +619,6 @@ func TestASecretInAMalformedAnswerDoesNotReachTheLog(t *testing.T) {
 		_, _ = fmt.Fprintf(c, "you sent %s\r\n\r\n", r.Header.Get("Authorization"))
 		_ = c.Close()
 	})
-	h.wire.up.ForceAttemptHTTP2 = false // HTTP/1.1 is what can be malformed like this
 	resp, body := get(t, h.client(run, tok), h.url("/garbage"))
 	denied(t, resp, body, UpstreamUnreachable)
 	if !strings.Contains(h.log.String(), "malformed") || strings.Contains(h.log.String(), token) {

@@ -66,6 +66,17 @@ func (s *Set) scanRaw(b []byte, hold int, spans []span) ([]span, int) {
 	t := &s.grams
 	stride, bitmap := t.stride, t.bitmap
 	for i := 0; i+gramLen <= len(b); i += stride {
+		// Four places at once, as long as there is nothing at any of them.
+		for i+3*stride+gramLen <= len(b) {
+			g0, g1, g2, g3 := hash(gram(b[i:])), hash(gram(b[i+stride:])), hash(gram(b[i+2*stride:])), hash(gram(b[i+3*stride:]))
+			if (bitmap[g0>>6]>>(g0&63)|bitmap[g1>>6]>>(g1&63)|bitmap[g2>>6]>>(g2&63)|bitmap[g3>>6]>>(g3&63))&1 != 0 {
+				break
+			}
+			i += 4 * stride
+		}
+		if i+gramLen > len(b) {
+			break
+		}
 		g := gram(b[i:])
 		h := hash(g)
 		if bitmap[h>>6]&(1<<(h&63)) == 0 {

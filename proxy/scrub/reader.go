@@ -61,6 +61,15 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Waiting reports whether the next Read will not wait for more of the text.
+func (r *reader) Waiting() bool {
+	if len(r.out) > 0 || r.err != nil {
+		return true
+	}
+	w, ok := r.src.(interface{ Waiting() bool })
+	return ok && w.Waiting()
+}
+
 // WriteTo implements io.WriterTo.
 func (r *reader) WriteTo(w io.Writer) (written int64, err error) {
 	for {

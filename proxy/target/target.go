@@ -42,11 +42,14 @@ func (t Target) Authority() string {
 // HostHeader returns the value for Host and :authority: like Authority, but
 // without the port that is the scheme's own (RFC 9110 §4.2.3).
 func (t Target) HostHeader() string {
-	if t.Port == schemePort(t.Scheme) {
+	if t.IsDefaultPort() {
 		return t.bracketed()
 	}
 	return t.Authority()
 }
+
+// IsDefaultPort reports whether the port is the scheme's own.
+func (t Target) IsDefaultPort() bool { return t.Port == schemePort(t.Scheme) }
 
 func (t Target) bracketed() string {
 	if strings.Contains(t.Host, ":") {

@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+)
+
+// scope is the context of a run's exchanges on one connection, one after the
+// other. It ends when the run ends, when the client goes away, and when the
+// server is cut; one is made for a connection, not for a request.
+type scope struct {
+	context.Context
+	run    *Run
+	cancel context.CancelFunc
+	stops  [2]func() bool
+	pass   informing // nil: nobody is told
+	x      *exchange // the one under way
+
+	mu        sync.Mutex
+	interrupt func() // of the exchange under way
+}
+
+func newScope(parent context.Context, run *Run) *scope {
+	ctx, cancel := context.WithCancel(parent)
+	s := &scope{Context: ctx, run: run, cancel: cancel}
+	s.stops = [2]func() bool{context.AfterFunc(run.ctx, cancel), context.AfterFunc(ctx, s.fire)}
+	return s
+}
+
+func (s *scope) end() {
+	if s != nil {
+		s.stops[0]()
+		s.stops[1]()
+		s.cancel()
+	}
+}
+
+func (s *scope) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupt != nil {
+		s.interrupt()
+		s.interrupt = nil
+	}
+}
+
+// Hold satisfies h1.Holder.
+func (s *scope) Hold(interrupt func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Err() != nil {
+		interrupt()
+		return
+	}
+	s.interrupt = interrupt
+}
+
+// Release satisfies h1.Holder.
+func (s *scope) Release() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.interrupt != nil
+	s.interrupt = nil
+	return held
+}
+
+// scopeOf is ctx where that ends with run already, else nil.
+func scopeOf(ctx context.Context, run *Run) *scope {
+	if s, ok := ctx.(*scope); ok && s.run == run {
+		return s
+	}
+	return nil
+}
+
+// Value satisfies context.Context; informational answers are handed on as by any
+// door.
+func (s *scope) Value(key any) any {
+	if key == (informingKey{}) && s.pass != nil {
+		return s.pass
+	}
+	return s.Context.Value(key)
+}
+
+// Inform satisfies h1.Informer.
+func (s *scope) Inform(status int, h http.Header) {
+	if s.pass != nil {
+		s.x.cleanHeader(h)
+		s.pass(status, h)
+	}
+}
