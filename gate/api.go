@@ -96,7 +96,8 @@ type ActionSecret struct {
 	Env      string `json:"env"` // variable that carries the placeholder
 }
 
-func statusOfAction(m *manifests.Manifest) ActionStatus {
+// DescribeAction is what GET /v1/actions says of a manifest.
+func DescribeAction(m *manifests.Manifest) ActionStatus {
 	s := ActionStatus{ID: m.ActionID, Version: m.Version, Description: m.Description, RiskLevel: string(m.RiskLevel), Tags: m.Tags,
 		Provider: m.ProviderModuleDigest, Hosts: []string{}, Methods: m.Egress.AllowedMethods, SideEffects: m.DeclaredSideEffects,
 		Secrets: []ActionSecret{}, RequestSchema: m.IO.RequestSchema, ResponseSchema: m.IO.ResponseSchema, File: m.File, Line: m.Line}

@@ -26,6 +26,7 @@ type Control struct {
 	version string
 	server  *http.Server
 	lock    *os.File
+	metrics string          // where the metrics are; "" where they are off
 	closing context.Context // done when the server shuts down: who waits for something is answered
 	close   context.CancelFunc
 }
@@ -43,6 +44,10 @@ func NewControl(g *Gate, version string) *Control {
 	c.server.RegisterOnShutdown(c.close)
 	return c
 }
+
+// ServesMetrics says where the daemon serves its metrics, for GET /v1/status.
+// It is called before Serve.
+func (c *Control) ServesMetrics(address string) { c.metrics = address }
 
 // ErrRunning is returned by [Control.Listen] when another daemon has the socket.
 var ErrRunning = errors.New("another latchgate proxy is running on this socket")

@@ -34,7 +34,7 @@ var routes = []route{
 
 func (c *Control) status(w http.ResponseWriter, _ *http.Request, _ string) error {
 	g := c.gate
-	s := Status{Version: c.version, PID: os.Getpid(), Config: g.Config().File(), Metrics: g.Config().Metrics.Listen,
+	s := Status{Version: c.version, PID: os.Getpid(), Config: g.Config().File(), Metrics: c.metrics,
 		Runs: len(g.runs.List()), Actions: g.state.Load().actions.Len(), Ready: true, Trust: g.trust}
 	if ln := g.listener.Load(); ln != nil {
 		s.Proxy = (*ln).String()
@@ -168,7 +168,7 @@ func (c *Control) listActions(w http.ResponseWriter, _ *http.Request, _ string) 
 func (g *Gate) Actions() []ActionStatus {
 	all := []ActionStatus{}
 	for _, m := range g.state.Load().actions.all() {
-		all = append(all, statusOfAction(m))
+		all = append(all, DescribeAction(m))
 	}
 	return all
 }
@@ -178,7 +178,7 @@ func (c *Control) showAction(w http.ResponseWriter, r *http.Request, _ string) e
 	if err != nil {
 		return err
 	}
-	return c.answer(w, statusOfAction(a.Manifest))
+	return c.answer(w, DescribeAction(a.Manifest))
 }
 
 func (c *Control) execute(w http.ResponseWriter, r *http.Request, who string) error {

@@ -31,11 +31,15 @@ var nodeProxy []byte
 // TruststorePassword protects nothing: Java insists on one.
 const TruststorePassword = "changeit"
 
+// TrustIn names the files that are in the CA's folder once a gate was opened.
+func TrustIn(dir string) Trust {
+	return Trust{Root: filepath.Join(dir, "ca.pem"), Bundle: filepath.Join(dir, "bundle.pem"), Wgetrc: filepath.Join(dir, "wgetrc"),
+		Truststore: filepath.Join(dir, "truststore.p12"), PHP: filepath.Join(dir, "php"), NodeProxy: filepath.Join(dir, "nodeproxy.cjs")}
+}
+
 // writeTrust writes those files beside the CA, each in one step.
 func writeTrust(ca *certs.CA) (Trust, error) {
-	dir := filepath.Dir(ca.RootFile())
-	t := Trust{Root: ca.RootFile(), Bundle: filepath.Join(dir, "bundle.pem"), Wgetrc: filepath.Join(dir, "wgetrc"),
-		Truststore: filepath.Join(dir, "truststore.p12"), PHP: filepath.Join(dir, "php"), NodeProxy: filepath.Join(dir, "nodeproxy.cjs")}
+	t := TrustIn(filepath.Dir(ca.RootFile()))
 	bundle, err := ca.Bundle()
 	if err != nil {
 		return t, fmt.Errorf("read the system's certificates: %w", err)

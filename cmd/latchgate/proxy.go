@@ -104,6 +104,7 @@ func (d *daemon) listen(cfg *configs.Config) (err error) {
 	if d.metricsLn, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
 		return withHint(fmt.Errorf("metrics.listen: %w", err), `set metrics.listen in latchgate.toml; "" switches it off`)
 	}
+	d.control.ServesMetrics(d.metricsLn.Addr().String())
 	return nil
 }
 
