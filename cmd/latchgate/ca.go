@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,9 +67,11 @@ func (a *app) showCA(c *cobra.Command, asJSON bool) error {
 		File        string    `json:"file"`
 		Expires     time.Time `json:"expires"`
 		Fingerprint string    `json:"sha256_fingerprint"`
-	}{root.Subject.CommonName, ca.RootFile(), root.NotAfter, fmt.Sprintf("%X", sha256.Sum256(root.Raw))}
+	}{root.Subject.CommonName, ca.RootFile(), root.NotAfter, fingerprint(root)}
 	if asJSON {
 		return printJSON(a.out, v)
 	}
 	return printTable(a.out, []string{"CA", v.Subject}, [][]string{{"file", v.File}, {"expires", v.Expires.Format(time.DateOnly)}, {"sha256", v.Fingerprint}})
 }
+
+func fingerprint(root *x509.Certificate) string { return fmt.Sprintf("%X", sha256.Sum256(root.Raw)) }

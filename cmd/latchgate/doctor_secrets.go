@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -123,8 +122,8 @@ func (d *doctor) lookAtNames(doc *secrets.Document) {
 	own := map[string]bool{} // names that the operator's own actions require
 	declared := map[string]bool{}
 	for _, m := range d.catalog.All() {
-		mine := !strings.HasPrefix(m.File, "bundled:") || slices.Contains(d.cfg.Proxy.DefaultActions, m.ActionID)
-		used := mine || slices.ContainsFunc(m.Secrets, func(s manifests.Secret) bool { return set[s.Name] })
+		mine := ownAction(d.cfg, m)
+		used := mine || usesOne(m, set)
 		for _, s := range m.Secrets {
 			declared[s.Name] = true
 			switch {

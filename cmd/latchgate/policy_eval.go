@@ -95,8 +95,8 @@ func (a *app) evalPolicy(c *cobra.Command, q *question) error {
 	if err != nil {
 		return err
 	}
-	if q.engine, err = policy.New(c.Context(), policy.Options{Dirs: cfg.Policy.Dirs, Data: cfg.Policy.Data}); err != nil {
-		return withHint(fmt.Errorf("policy: %w", err), "mend it; `latchgate proxy` does not start with it")
+	if q.engine, err = newEngine(c.Context(), cfg); err != nil {
+		return err
 	}
 	var v *verdict
 	if q.inputFile != "" {
@@ -116,6 +116,15 @@ func (a *app) evalPolicy(c *cobra.Command, q *question) error {
 		err = withHint(errors.New("the policy fails to decide, which denies"), "the error above says where; `latchgate policy test` runs its tests")
 	}
 	return err
+}
+
+// newEngine is the policy of the configuration, as it is on disk now.
+func newEngine(ctx context.Context, cfg *configs.Config) (*policy.Engine, error) {
+	e, err := policy.New(ctx, policy.Options{Dirs: cfg.Policy.Dirs, Data: cfg.Policy.Data})
+	if err != nil {
+		return nil, withHint(fmt.Errorf("policy: %w", err), "mend it; `latchgate proxy` does not start with it")
+	}
+	return e, nil
 }
 
 // verdict is what would happen: the worst of what is decided on each action

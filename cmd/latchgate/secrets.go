@@ -110,10 +110,17 @@ func explainSecrets(err error, cfg *configs.Config) error {
 	return withHint(err, hint)
 }
 
+func checkSecretName(name string) error {
+	if secrets.ValidName(name) {
+		return nil
+	}
+	return &usageError{fmt.Errorf("%q can't be the name of a secret", name), "letters, digits, _ . - and not a digit first; at most 128 characters"}
+}
+
 func (a *app) setSecret(c *cobra.Command, args []string, fromStdin bool, fromFile string) error {
 	name := args[0]
-	if !secrets.ValidName(name) {
-		return &usageError{fmt.Errorf("%q can't be the name of a secret", name), "letters, digits, _ . - and not a digit first; at most 128 characters"}
+	if err := checkSecretName(name); err != nil {
+		return err
 	}
 	given := 0
 	for _, is := range []bool{len(args) == 2, fromStdin, fromFile != ""} {
@@ -233,13 +240,33 @@ type secretRow struct {
 	Hosts    []string `json:"hosts"`
 }
 
-func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
+// secretCoverage says which secrets are set and which actions want them, and
+// which actions are in use. With an error of the secrets file none is set.
+func (a *app) secretCoverage(c *cobra.Command) (rows []secretRow, used func(id string) bool, err error) {
+	cfg, err := a.config(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, unread := a.secretsSet(c)
+	catalog, err := a.catalog(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	used = func(id string) bool {
+		m, ok := catalog.Get(id)
+		return ok && (ownAction(cfg, m) || usesOne(m, set))
+	}
+	return secretRows(set, catalog.All()), used, unread
+}
+
+// secretsSet are the names in the file: false is one without a value.
+func (a *app) secretsSet(c *cobra.Command) (map[string]bool, error) {
 	s, cfg, err := a.store(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = s.Close() }()
-	set := map[string]bool{} // false: the file has the name and no value
+	set := map[string]bool{}
 	err = a.during("decrypting "+cfg.Secrets.SopsSecretsFile, func() error {
 		return s.Read(c.Context(), func(d *secrets.Document) error {
 			for _, name := range d.Names() {
@@ -248,14 +275,24 @@ func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
 			return nil
 		})
 	})
-	if err != nil {
-		return explainSecrets(err, cfg)
-	}
-	catalog, err := a.catalog(c)
+	return set, explainSecrets(err, cfg)
+}
+
+// ownAction reports whether the operator wrote the action, or put it at the door.
+func ownAction(cfg *configs.Config, m *manifests.Manifest) bool {
+	return !strings.HasPrefix(m.File, "bundled:") || slices.Contains(cfg.Proxy.DefaultActions, m.ActionID)
+}
+
+// usesOne reports whether one of the action's secrets is set.
+func usesOne(m *manifests.Manifest, set map[string]bool) bool {
+	return slices.ContainsFunc(m.Secrets, func(s manifests.Secret) bool { return set[s.Name] })
+}
+
+func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
+	rows, _, err := a.secretCoverage(c)
 	if err != nil {
 		return err
 	}
-	rows := secretRows(set, catalog.All())
 	if asJSON {
 		return printJSON(a.out, rows)
 	}
