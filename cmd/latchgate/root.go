@@ -41,7 +41,8 @@ Start with:
   latchgate secrets init                 make a key and an encrypted secrets file
   latchgate secrets set GITHUB_TOKEN     put a credential in
   latchgate exec --action github -- git clone https://github.com/you/private
-  latchgate doctor                       what is wrong, and what to do about it`,
+  latchgate doctor                       what is wrong, and what to do about it
+  latchgate tui                          watch, approve and set up, in the terminal`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -55,7 +56,7 @@ Start with:
 		return &usageError{err, flagHint(c, err)}
 	})
 	root.AddCommand(a.proxyCommand(), a.execCommand(), a.sandboxedCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
-		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
+		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.tuiCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
 	wrongUsage(root)
 	a.complete(root)
 	exemplify(root)
