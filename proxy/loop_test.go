@@ -205,7 +205,9 @@ func TestShutdownClosesConnectionsThatAreIdle(t *testing.T) {
 	tunnel, outside := h.tunnelTLS(run, tok, apiHost), h.dial()
 	raw(t, tunnel, head)
 	raw(t, outside, head)
-	if err := h.server.Shutdown(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // less than they may be idle
+	defer cancel()
+	if err := h.server.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]io.Reader{"tunnel": tunnel, "outside": outside} {

@@ -41,11 +41,11 @@ type bench struct {
 	roots     *x509.CertPool
 	processes []*exec.Cmd
 	length    time.Duration
-	fresh     int // cold hosts used so far
+	fresh     map[string]int // cold hosts used so far, by target
 }
 
 func newBench(ctx context.Context, program string, secrets, actions int, environ string) (_ *bench, err error) {
-	b := &bench{ctx: ctx, program: program, secrets: secrets, actions: actions}
+	b := &bench{ctx: ctx, program: program, secrets: secrets, actions: actions, fresh: map[string]int{}}
 	if environ != "" {
 		b.environ = strings.Split(environ, ",")
 	}

@@ -163,9 +163,9 @@ func resumedTunnels(b *bench, t *target, n int) (result, error) {
 
 func coldHosts(b *bench, t *target, n int) (result, error) {
 	var next atomic.Int64
-	next.Store(int64(b.fresh))
+	next.Store(int64(b.fresh[t.name]))
 	r, err := b.tunnels(t, n, nil, func() string { return fmt.Sprintf("h%d.%s", next.Add(1), domain) })
-	b.fresh = int(next.Load())
+	b.fresh[t.name] = int(next.Load())
 	return r, err
 }
 
