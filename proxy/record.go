@@ -29,10 +29,13 @@ func (x *exchange) record(d *Denial) {
 		e.Run, e.Principal = x.run.ID, x.run.Principal
 	}
 	injected := func(b *binding) {
-		if len(e.Secrets) == 0 {
-			e.Secrets = b.secrets
-		} else {
-			e.Secrets = append(e.Secrets[:len(e.Secrets):len(e.Secrets)], b.secret)
+		switch len(e.Secrets) {
+		case 0:
+			e.Secrets = b.secrets // of the binding: nothing to allocate for the most of requests
+		case 1:
+			e.Secrets = append(make([]string, 0, len(x.matched)), e.Secrets[0], b.secret)
+		default:
+			e.Secrets = append(e.Secrets, b.secret)
 		}
 		b.injected.inc(m.injections, "", 0, b.action, b.secret, domain)
 	}

@@ -36,6 +36,7 @@ const (
 const (
 	maxIdlePerHost = 256 // at net/http's 2, latency grows tenfold with 32 concurrent requests
 	maxIdle        = 1024
+	maxInlined     = 4096 // one for each of so many clients, be it at one host
 )
 
 // UpstreamConfig says how upstreams are reached.
@@ -90,7 +91,7 @@ func newUpstream(c UpstreamConfig, guard *dialguard.Guard) (*upstream, error) {
 
 func (u *upstream) inlineClient(handshake time.Duration) *h1.Client {
 	return h1.NewClient(h1.Options{Dial: u.dial, TLS: u.tls, HandshakeTimeout: handshake, IdleTimeout: upstreamIdle,
-		MaxIdlePerHost: maxIdlePerHost, MaxIdle: min(maxIdle, descriptors()/8)})
+		MaxIdlePerHost: maxInlined, MaxIdle: min(maxInlined, descriptors()/8)})
 }
 
 func (u *upstream) close() {
