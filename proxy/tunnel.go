@@ -32,7 +32,7 @@ type tunnelKey struct{}
 // absolute form.
 func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	answerAtOnce(w)
-	w = closesUnread(w, r)
+	w, r = closesUnread(w, r)
 	run := s.runs.identify(r.Header, time.Now())
 	if run == nil {
 		s.refuse(w, r, nil, runUnknown)
@@ -225,7 +225,7 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 // inside answers a request that came through an intercepted tunnel.
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
 	answerAtOnce(w)
-	w = closesUnread(w, r)
+	w, r = closesUnread(w, r)
 	t := r.Context().Value(tunnelKey{}).(*tunnel)
 	run := s.runOf(t)
 	if run == nil {

@@ -9,14 +9,17 @@ import (
 // closesUnread is w, but that it closes a client's HTTP/1.1 connection after an
 // answer that comes before all of the request's body was read: what is left of
 // the body stands before the next request, and net/http, once answers may come
-// before bodies, panics when it looks for that one.
-func closesUnread(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+// before bodies, panics when it looks for that one. The request is a copy: of one
+// whose body is not its own, net/http doesn't wait for the client to read the
+// answer before it resets the connection.
+func closesUnread(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	if r.ProtoMajor != 1 || r.Body == nil || r.Body == http.NoBody {
-		return w
+		return w, r
 	}
 	b := &watchedRequest{ReadCloser: r.Body, left: r.ContentLength}
+	r = r.WithContext(r.Context())
 	r.Body = b
-	return &unreadWriter{w, b}
+	return &unreadWriter{w, b}, r
 }
 
 type unreadWriter struct {
