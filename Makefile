@@ -82,8 +82,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; done; done
 
-bench: ## run the Go benchmarks
+bench: ## run the Go benchmarks, and load on a real daemon
 	go test -run '^$$' -bench . -benchmem ./...
+	go run ./bench/load
 
 guests: ## build the bundled providers from their sources
 	gate/provider/guests/build.sh
