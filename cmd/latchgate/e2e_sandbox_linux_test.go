@@ -48,8 +48,16 @@ tried("connect to the control socket", lambda: socket.socket(socket.AF_UNIX).con
 tried("make a pair of sockets", socket.socketpair)
 tried("send a datagram", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)))
 tried("open multipath TCP", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262))
+for name, number in [("SMC", 256), ("SCTP", 132)]:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, number)
+    except OSError as e:
+        got["open " + name] = e.errno != 13 # refused, and not for want of it in the kernel
 tried("set up io_uring", lambda: call(425, 1, ctypes.create_string_buffer(120)))
 tried("connect to another port", lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2])), 5))
+open_fast = lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).sendto(b"GET", socket.MSG_FASTOPEN, ("127.0.0.1", int(sys.argv[2])))
+tried("connect to another port by sending", open_fast)
+tried("connect to another port by sending a message", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).sendmsg([b"GET"], [], socket.MSG_FASTOPEN, ("127.0.0.1", int(sys.argv[2]))))
 tried("connect to the proxy", lambda: socket.create_connection(("127.0.0.1", int(os.environ["HTTP_PROXY"].rsplit(":", 1)[1])), 5))
 tried("serve on a port", lambda: socket.create_server(("127.0.0.1", 0)))
 proxy = int(sys.argv[3]) or os.getppid()

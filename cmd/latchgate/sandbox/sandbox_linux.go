@@ -84,32 +84,42 @@ func (s *Spec) restrictPaths() error {
 
 // filterSockets leaves the command TCP and netlink (which lists interfaces).
 // Unix sockets lead to the control socket, to agents that hold keys and to
-// whatever else runs for the user; UDP, raw sockets and multipath TCP lead
-// around Landlock, and so does io_uring around this filter.
+// whatever else runs for the user; UDP, raw sockets and the other protocols of
+// streams (multipath TCP, SCTP, SMC) lead around Landlock, and so does a send
+// that opens its connection itself (TCP Fast Open). io_uring leads around this
+// filter.
 func filterSockets() error {
 	const (
-		number, arch, arg0, arg1, arg2 = 0, 4, 16, 24, 32 // of struct seccomp_data; the low halves
-		allow                          = 0x7fff0000
-		refuse                         = 0x00050000 | uint32(unix.EACCES)
-		x32                            = 0x40000000
+		number, arch, arg0, arg1, arg2, arg3 = 0, 4, 16, 24, 32, 40 // of struct seccomp_data; the low halves
+		allow                                = 0x7fff0000
+		refuse                               = 0x00050000 | uint32(unix.EACCES)
+		x32                                  = 0x40000000
 	)
 	program, err := bpf.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: arch, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nativeArch(), SkipTrue: 15},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nativeArch(), SkipTrue: 23},
 		bpf.LoadAbsolute{Off: number, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: x32, SkipTrue: 13},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_IO_URING_SETUP, SkipTrue: 12},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SOCKET, SkipTrue: 1},
-		bpf.Jump{Skip: 9},
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: x32, SkipTrue: 21},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_IO_URING_SETUP, SkipTrue: 20},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDTO, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDMMSG, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDMSG, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SOCKET, SkipTrue: 5},
+		bpf.RetConstant{Val: allow},
+		bpf.LoadAbsolute{Off: arg3, Size: 4}, // flags of sendto and sendmmsg
+		bpf.Jump{Skip: 1},
+		bpf.LoadAbsolute{Off: arg2, Size: 4}, // flags of sendmsg
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: unix.MSG_FASTOPEN, SkipTrue: 11, SkipFalse: 10},
 		bpf.LoadAbsolute{Off: arg0, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_NETLINK, SkipTrue: 7},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_NETLINK, SkipTrue: 8},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET, SkipTrue: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_INET6, SkipTrue: 6},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_INET6, SkipTrue: 7},
 		bpf.LoadAbsolute{Off: arg1, Size: 4},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, // without SOCK_CLOEXEC and SOCK_NONBLOCK
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SOCK_STREAM, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SOCK_STREAM, SkipTrue: 4},
 		bpf.LoadAbsolute{Off: arg2, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_MPTCP, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 1}, // a stream's own: TCP
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 1},
 		bpf.RetConstant{Val: allow},
 		bpf.RetConstant{Val: refuse},
 	})
