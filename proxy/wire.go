@@ -363,7 +363,6 @@ func (x *exchange) refuse(r *http.Request, d *Denial) *http.Response {
 	return d.response(r, run, action, x.target.Host)
 }
 
-func (x *exchange) releaseSecrets() {
-	x.creds.release()
-	x.creds = nil
-}
+// releaseSecrets comes last. The body of the request may still be on its way
+// up, and finds out by itself that the secrets were let go of.
+func (x *exchange) releaseSecrets() { x.creds.release() }
