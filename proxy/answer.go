@@ -43,6 +43,7 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	}
 	hit := x.hit
 	resp.Status = x.creds.scrub.String(resp.Status, hit)
+	scrubHeader(resp.Trailer, x.creds.scrub, hit) // its names are announced in the head
 	under := resp.Body.(*exchangeBody)
 	if switched || under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
@@ -75,7 +76,8 @@ func scrubHeader(h http.Header, set *scrub.Set, hit func(int)) {
 			values[i] = set.String(v, hit)
 		}
 		// An upstream that echoes a value as a field name gets it dropped.
-		if set.String(name, hit) != name {
+		if i := set.InName(name); i >= 0 {
+			hit(i)
 			delete(h, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -44,5 +45,47 @@ func TestAPlaceholderMayComeAfterTheAnswer(t *testing.T) {
 	})
 	if n := metricsOf(t, h)["latchgate_proxy_tripwire_total"]; n != 0 {
 		t.Errorf("%v trips", n)
+	}
+}
+
+// answering is an upstream that answers each request with that text.
+func answering(t *testing.T, text string) *house {
+	return rawH1(t, func(c net.Conn, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, err := io.WriteString(c, text)
+		return err == nil
+	})
+}
+
+// wireBytes are all bytes of the answer to a GET in a tunnel, as they came.
+func (h *house) wireBytes(run *Run, tok, extra string) string {
+	h.t.Helper()
+	c := h.tunnelTLS(run, tok, apiHost)
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n%s\r\n", apiHost, h.origin.port, extra); err != nil {
+		h.t.Fatal(err)
+	}
+	b, _ := io.ReadAll(c)
+	return string(b)
+}
+
+// HTTP/1.1 clients and servers spell a field's name anew, so a value in one has
+// lost its case and nothing else.
+func TestAValueInAFieldsNameIsDropped(t *testing.T) {
+	for name, text := range map[string]string{
+		"header":           "HTTP/1.1 200 OK\r\n" + other + ": 1\r\nX-" + other + "-X: 2\r\nContent-Length: 2\r\n\r\nok",
+		"early hints":      "HTTP/1.1 103 Early Hints\r\n" + other + ": 1\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+		"announced":        "HTTP/1.1 200 OK\r\nTrailer: " + other + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + other + ": 1\r\n\r\n",
+		"announced, raw":   "HTTP/1.1 200 OK\r\nTrailer: " + token + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"unannounced":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + other + ": 1\r\n\r\n",
+		"announced no one": "HTTP/1.1 200 OK\r\nTrailer: " + other + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := answering(t, text)
+			run, tok := h.open(bearerManifest + "\n---\n" + strings.NewReplacer("action_id: api", "action_id: b", "TOKEN", "OTHER", "required: true", "inject: [{as: header, header: X-Key}]").Replace(bearerManifest))
+			got := h.wireBytes(run, tok, "")
+			if !strings.Contains(got, "ok") || strings.Contains(strings.ToLower(got), other) || strings.Contains(got, token) {
+				t.Errorf("the client read %q", got)
+			}
+		})
 	}
 }

@@ -28,11 +28,7 @@ const (
 	maxStride = 16
 )
 
-func newGramTable(needles []needle) gramTable {
-	shortest := len(needles[0].text)
-	for _, n := range needles {
-		shortest = min(shortest, len(n.text))
-	}
+func newGramTable(needles []needle, shortest int) gramTable {
 	t := gramTable{stride: min(shortest-gramLen+1, maxStride), bitmap: new([1 << 16 / 64]uint64)}
 	size := 64
 	for size < 2*len(needles)*t.stride {

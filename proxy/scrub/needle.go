@@ -77,6 +77,16 @@ func (n *needle) is(c byte, j int) bool {
 	return n.text[j] == c || n.fold && n.text[j] == lower(c)
 }
 
+// equalFold reports whether a and b, of one length, are equal but for ASCII case.
+func equalFold(a string, b []byte) bool {
+	for i, c := range b {
+		if lower(a[i]) != lower(c) {
+			return false
+		}
+	}
+	return true
+}
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c | 0x20

@@ -69,7 +69,9 @@ type Set struct {
 	needles []needle
 	grams   gramTable
 	marks   symbolTable
-	maxLen  int
+
+	shortest int // bytes of a needle
+	maxLen   int
 }
 
 // Compile returns a Set that searches for values. An index that the Set reports
@@ -83,11 +85,13 @@ func Compile(values []Named) *Set {
 	if len(s.needles) == 0 {
 		return nil
 	}
-	s.grams = newGramTable(s.needles)
-	s.marks = newSymbolTable(s.needles)
+	s.shortest = len(s.needles[0].text)
 	for _, n := range s.needles {
+		s.shortest = min(s.shortest, len(n.text))
 		s.maxLen = max(s.maxLen, len(n.text)*maxEscape)
 	}
+	s.grams = newGramTable(s.needles, s.shortest)
+	s.marks = newSymbolTable(s.needles)
 	return s
 }
 
@@ -133,6 +137,27 @@ func (s *Set) String(v string, hit func(i int)) string {
 		return v
 	}
 	return string(out)
+}
+
+// InName returns the index of a value that stands in a field's name, -1 where
+// there is none. ASCII case does not matter: names are spelled anew on their way.
+func (s *Set) InName(name string) int {
+	if s == nil || len(name) < s.shortest {
+		return -1
+	}
+	for i := range s.needles {
+		n := &s.needles[i]
+		for at := 0; at+len(n.text) <= len(name); at++ {
+			if equalFold(name[at:at+len(n.text)], n.text) {
+				return n.secret
+			}
+		}
+	}
+	spans, _ := s.scan([]byte(name), true, nil)
+	if len(spans) == 0 {
+		return -1
+	}
+	return spans[0].secret
 }
 
 // span is one occurrence of a value.
