@@ -103,8 +103,9 @@ func (c noContent) Read([]byte) (int, error) {
 func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	body := resp.Body
 	coding := strings.Join(resp.Header["Content-Encoding"], ", ")
+	kind := strings.Join(resp.Header["Content-Type"], ", ") // of several, who knows which is believed
 	var src io.Reader = body
-	if coding == "" && !scrub.ScrubbableType(resp.Header.Get("Content-Type")) {
+	if coding == "" && !scrub.ScrubbableType(kind) {
 		resp.Body = &scrubbedBody{Reader: src, under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
 		return nil
 	}
@@ -120,7 +121,6 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 		}
 		resp.ContentLength = -1
 	}
-	kind := resp.Header.Get("Content-Type")
 	if n := resp.ContentLength; n > 0 && n <= smallBody && !scrub.HasMessages(kind) {
 		return x.scrubSmall(resp, src)
 	}

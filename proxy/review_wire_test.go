@@ -89,3 +89,11 @@ func TestAValueInAFieldsNameIsDropped(t *testing.T) {
 		})
 	}
 }
+
+func TestTwoContentTypesAreNoPicture(t *testing.T) {
+	h := answering(t, "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Type: text/html\r\nContent-Length: "+fmt.Sprint(len(token))+"\r\n\r\n"+token)
+	run, tok := h.open(bearerManifest)
+	if got := h.wireBytes(run, tok, ""); strings.Contains(got, token) {
+		t.Errorf("the client read %q", got)
+	}
+}
