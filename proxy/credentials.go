@@ -51,10 +51,14 @@ func (r *Run) credentialsFor(set *secrets.Set) *credentials {
 func (r *Run) newCredentials(old *credentials, set *secrets.Set) *credentials {
 	s := &credentials{generation: set.Generation()}
 	s.refs.Store(1)
-	add := func(name string, value []byte) {
+	put := func(name string, value []byte) {
 		if len(value) > 0 && !slices.ContainsFunc(s.values, func(n scrub.Named) bool { return bytes.Equal(n.Value, value) }) {
 			s.values = append(s.values, scrub.Named{Name: name, Value: bytes.Clone(value)})
 		}
+	}
+	add := func(name string, value []byte) {
+		put(name, value)
+		put(name, bytes.Trim(value, " \t")) // as it arrives where a field ends in it
 	}
 	if old != nil {
 		for _, n := range old.values {

@@ -97,3 +97,13 @@ func TestTwoContentTypesAreNoPicture(t *testing.T) {
 		t.Errorf("the client read %q", got)
 	}
 }
+
+// net/http, like most, takes blanks off the end of a field that it sends.
+func TestAValueThatEndsInBlanksIsScrubbedAsItArrived(t *testing.T) {
+	h := newHouse(t)
+	setSecrets(t, h.store, map[string]string{"TOKEN": token + " \t"})
+	run, tok := h.open(bearerManifest)
+	if _, body := get(t, h.client(run, tok), h.url("/")); strings.Contains(body, token) {
+		t.Errorf("the client read %q", body)
+	}
+}
