@@ -107,3 +107,12 @@ func TestAValueThatEndsInBlanksIsScrubbedAsItArrived(t *testing.T) {
 		t.Errorf("the client read %q", body)
 	}
 }
+
+func TestAClientCannotAskForACharsetThatHidesAValue(t *testing.T) {
+	h := newHouse(t)
+	run, tok := h.open(bearerManifest)
+	get(t, h.client(run, tok), h.url("/"), "Accept-Charset", "utf-16le")
+	if got := h.origin.last(t).Header["Accept-Charset"]; got != nil {
+		t.Errorf("the upstream was asked for %q", got)
+	}
+}

@@ -300,12 +300,14 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 }
 
 // keepScannable leaves only what makes an answer that can be searched: no part
-// of a body (a secret could be read out piece by piece), and no coding that
-// can't be decoded. RFC 9110 sections 12.5.3 and 14.2.
+// of a body (a secret could be read out piece by piece), no coding that can't be
+// decoded, and no charset of the client's choice. RFC 9110 sections 12.5.2,
+// 12.5.3 and 14.2.
 func keepScannable(h http.Header) {
 	delete(h, "Range")
 	delete(h, "If-Range")
 	delete(h, "Grpc-Accept-Encoding") // no message is decoded: identity is what is left
+	delete(h, "Accept-Charset")       // values are searched for in UTF-8
 	accepted := h["Accept-Encoding"]
 	if len(accepted) == 0 {
 		return

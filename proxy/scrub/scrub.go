@@ -31,8 +31,9 @@
 // A value shorter than [MinLen] is not searched for, since that would ruin
 // every answer; one shorter than [MinEncodedLen] not in base64 and hex. Not
 // found either: base64 broken over lines, two escapes of different kind on one
-// another, a value that an upstream encrypts, compresses or turns round, and a
-// value that an upstream returns in parts.
+// another, a value in UTF-16 or another charset than UTF-8, a value that an
+// upstream encrypts, compresses or turns round, and a value that an upstream
+// returns in parts.
 //
 // Of a value in base64 the characters that stand for it alone are replaced. The
 // character on either side, which it shares with its neighbours, is kept; it
