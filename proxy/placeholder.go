@@ -107,6 +107,11 @@ func (x *exchange) replacePlaceholders(r *http.Request) *Denial {
 			return ph.tokens[i].trip("header name")
 		}
 	}
+	for name := range r.Trailer {
+		if i := ph.folded(name); i >= 0 {
+			return ph.tokens[i].trip("trailer")
+		}
+	}
 	if ph.inHead(r) {
 		if denied := x.replaceInHead(r); denied != nil {
 			return denied

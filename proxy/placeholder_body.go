@@ -27,7 +27,11 @@ const (
 // before anything is sent; any other while it is sent: a placeholder that may
 // not stand there never goes out, and the request breaks off before it.
 func (x *exchange) replaceInBody(r *http.Request) *Denial {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || !legible(r.Header) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	if !legible(r.Header) {
+		x.checkTrailer(r, &sentBody{Reader: r.Body, under: r.Body})
 		return nil
 	}
 	enc, limit, patience := bodyEncoding(r.Header.Get("Content-Type")), int64(wholeBody), bodyPatience
@@ -46,7 +50,7 @@ func (x *exchange) replaceInBody(r *http.Request) *Denial {
 	if replaces {
 		r.ContentLength = -1
 	}
-	r.Body = x.streamBody(r, enc)
+	x.checkTrailer(r, x.streamBody(r, enc))
 	return nil
 }
 
@@ -82,9 +86,8 @@ func (x *exchange) setBody(r *http.Request, whole []byte, enc encoding) *Denial 
 }
 
 // streamBody replaces while the body is sent.
-func (x *exchange) streamBody(r *http.Request, enc encoding) io.ReadCloser {
-	b := &sentBody{under: r.Body}
-	b.Reader = x.run.placeholders.find().Rewrite(scrub.Messages(r.Header.Get("Content-Type"), r.Body, true), func(dst, match []byte, i int) ([]byte, error) {
+func (x *exchange) streamBody(r *http.Request, enc encoding) *sentBody {
+	rewritten := x.run.placeholders.find().Rewrite(scrub.Messages(r.Header.Get("Content-Type"), r.Body, true), func(dst, match []byte, i int) ([]byte, error) {
 		// The answer may have ended, and with it the exchange's hold on the secrets.
 		if x.creds != nil && !x.creds.retain() {
 			return dst, errEnded
@@ -97,17 +100,21 @@ func (x *exchange) streamBody(r *http.Request, enc encoding) io.ReadCloser {
 		}
 		return out, nil
 	})
-	if len(r.Trailer) > 0 {
-		b.trailer = r.Trailer
-		b.check = x.checkTrailer
-	}
-	return b
+	return &sentBody{Reader: rewritten, under: r.Body}
 }
 
 var errEnded = errors.New("the exchange has ended")
 
-// checkTrailer trips over a placeholder in the trailer, where none may stand.
-func (x *exchange) checkTrailer(h http.Header) error {
+// checkTrailer makes b the request's body, at whose end its trailer is looked at.
+func (x *exchange) checkTrailer(r *http.Request, b *sentBody) {
+	if len(r.Trailer) > 0 {
+		b.trailer, b.check = r.Trailer, x.tripInTrailer
+	}
+	r.Body = b
+}
+
+// tripInTrailer trips over a placeholder in the trailer, where none may stand.
+func (x *exchange) tripInTrailer(h http.Header) error {
 	for _, values := range h {
 		for _, v := range values {
 			if m := x.run.placeholders.find().Matches(nil, []byte(v)); len(m) > 0 {

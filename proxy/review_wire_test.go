@@ -116,3 +116,28 @@ func TestAClientCannotAskForACharsetThatHidesAValue(t *testing.T) {
 		t.Errorf("the upstream was asked for %q", got)
 	}
 }
+
+func TestAPlaceholderInATrailerTripsWhateverTheBody(t *testing.T) {
+	for name, head := range map[string]string{
+		"text": "Trailer: X-T\r\n", "compressed": "Content-Encoding: gzip\r\nTrailer: X-T\r\n", "picture": "Content-Type: image/png\r\nTrailer: X-T\r\n",
+		"name": "Trailer: X-T, " + phToken + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			got := h.origin.record("/p")
+			run, tok := h.openPlaceholders("header, query, body")
+			value := phToken
+			if name == "name" {
+				value = "1"
+			}
+			c := h.tunnelTLS(run, tok, apiHost)
+			resp, body := raw(t, c, "POST /p HTTP/1.1\r\nHost: "+apiHost+":"+h.origin.port+"\r\nTransfer-Encoding: chunked\r\n"+head+"\r\n2\r\nok\r\n0\r\nX-T: "+value+"\r\n\r\n")
+			denied(t, resp, body, Tripwire)
+			select {
+			case a := <-got:
+				t.Errorf("arrived whole, with %v", a.Trailer)
+			default:
+			}
+		})
+	}
+}
