@@ -3,7 +3,6 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/url"
 	"strings"
 )
@@ -21,10 +20,9 @@ const (
 
 // bodyEncoding tells from a Content-Type how text stands in the body.
 func bodyEncoding(contentType string) encoding {
-	kind, _, err := mime.ParseMediaType(contentType)
+	kind, _, _ := strings.Cut(contentType, ";") // faulty parameters change nothing
+	kind = strings.ToLower(strings.TrimSpace(kind))
 	switch {
-	case err != nil:
-		return literal
 	case kind == "application/x-www-form-urlencoded":
 		return form
 	case strings.HasSuffix(kind, "json"), strings.HasSuffix(kind, "json-seq"): // json, x-ndjson, problem+json, ...

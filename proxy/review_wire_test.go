@@ -141,3 +141,16 @@ func TestAPlaceholderInATrailerTripsWhateverTheBody(t *testing.T) {
 		})
 	}
 }
+
+func TestAMalformedJSONTypeStillEscapes(t *testing.T) {
+	h := newHouse(t)
+	setSecrets(t, h.store, map[string]string{"TOKEN": nasty})
+	got := h.origin.record("/p")
+	run, tok := h.openPlaceholders("body")
+	r, _ := http.NewRequest(http.MethodPost, h.url("/p"), strings.NewReader(`{"a":"`+phToken+`"}`))
+	r.Header.Set("Content-Type", "Application/JSON; charset=utf-8; charset=latin1")
+	do(t, h.client(run, tok), r)
+	if a := <-got; a.body != `{"a":"q\"b\\s p&x=y/+%ü"}` {
+		t.Errorf("got %q", a.body)
+	}
+}
