@@ -23,9 +23,10 @@ const closePatience = 5 * time.Second
 
 // asksForWebSocket reports whether a request is a WebSocket handshake (RFC 6455
 // section 4.1). No other protocol is switched to: what it says could not be
-// searched for secrets.
+// searched for secrets. One with a body is none: the connection would have a
+// second reader while that is sent.
 func asksForWebSocket(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ContentLength == 0 && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
 		len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "websocket") && len(r.Header["Sec-Websocket-Key"]) == 1
 }
 
