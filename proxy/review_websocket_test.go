@@ -1,6 +1,11 @@
 package proxy
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -14,5 +19,22 @@ func TestAHandshakeWithABodyIsNone(t *testing.T) {
 		if got := h.origin.last(t).Header["Upgrade"]; got != nil || resp.StatusCode != 200 {
 			t.Errorf("%q: %s, the upstream was asked for %q", framing, resp.Status, got)
 		}
+	}
+}
+
+func TestACutAnswerToAHandshakeDoesNotLookWhole(t *testing.T) {
+	h := rawH1(t, func(c net.Conn, _ *http.Request) bool {
+		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		return false
+	})
+	run, tok := h.open(bearerManifest)
+	c := h.tunnelTLS(run, tok, apiHost)
+	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s:%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", apiHost, h.origin.port)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return
+	}
+	if b, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("%s %q looks whole", resp.Status, b)
 	}
 }

@@ -88,7 +88,11 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, run *Ru
 	resp, x := s.wire.Load().handshake(run, r)
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		writeResponse(&answerWriter{ResponseWriter: w}, resp)
+		var f forwarding
+		writeResponse(&answerWriter{ResponseWriter: w}, &http.Response{StatusCode: resp.StatusCode, Header: resp.Header, Body: &watchedBody{resp.Body, &f}})
+		if f.broken {
+			panic(http.ErrAbortHandler) // as in forward
+		}
 		return
 	}
 	body := resp.Body.(*exchangeBody)
