@@ -38,3 +38,25 @@ func TestACutAnswerToAHandshakeDoesNotLookWhole(t *testing.T) {
 		t.Errorf("%s %q looks whole", resp.Status, b)
 	}
 }
+
+// The code of a close frame is a number that nobody need send.
+func TestACloseFrameHidesNothingInItsCode(t *testing.T) {
+	h := newHouse(t)
+	client, server, _, _ := h.websocket("body", "")
+	server.send(frame{0x88, token})
+	if f := client.next(); f.head != 0x88 || strings.Contains(f.payload, token[2:]) {
+		t.Errorf("the client got %+v", f)
+	}
+	client, server, _, _ = h.websocket("body", "")
+	client.send(frame{0x88, phToken})
+	if f := server.next(); strings.Contains(f.payload, phToken[2:]) {
+		t.Errorf("the server got %+v", f)
+	}
+	_, _ = client.c.Close(), server.c.Close()
+	eventually(t, func() error {
+		if n := metricsOf(t, h)["latchgate_proxy_tripwire_total"]; n != 1 {
+			return fmt.Errorf("%v trips", n)
+		}
+		return nil
+	})
+}

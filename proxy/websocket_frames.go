@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -177,6 +178,13 @@ func (f *frames) control(opcode byte) error {
 			return err
 		}
 		b = append(b[:code], changed[:min(len(changed), maxControl-code)]...)
+		// Nobody need send a number there: it may be where a value begins.
+		if changed, err = f.filter.control(b); err != nil {
+			return err
+		}
+		if !bytes.Equal(changed, b) {
+			b = b[:0]
+		}
 	}
 	f.write.Lock()
 	defer f.write.Unlock()
