@@ -73,7 +73,11 @@ func (s *meteredStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write stops with the run, whatever keeps the two sides from being told.
 func (s *meteredStream) Write(p []byte) (int, error) {
+	if s.x.run.ctx.Err() != nil {
+		return 0, errEnded
+	}
 	s.x.received.Add(int64(len(p)))
 	n, over := s.x.run.take(len(p))
 	if n, err := s.ReadWriteCloser.Write(p[:n]); err != nil || over == nil {

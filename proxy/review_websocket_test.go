@@ -60,3 +60,48 @@ func TestACloseFrameHidesNothingInItsCode(t *testing.T) {
 		return nil
 	})
 }
+
+// A client that reads nothing must not keep the end of its run from its messages.
+func TestTheEndOfARunStopsAClientThatReadsNothing(t *testing.T) {
+	h := newHouse(t)
+	client, server, _, run := h.websocket("body", "")
+	flood := make(chan struct{})
+	go func() {
+		defer close(flood)
+		for {
+			b := make([]byte, 4+1<<16)
+			b[0], b[1], b[2], b[3] = 0x82, 126, 0xFF, 0xFF
+			if _, err := server.c.Write(b[:4+0xFFFF]); err != nil {
+				return
+			}
+		}
+	}()
+	x := func() error { // the flood has filled every buffer on the way
+		for last := int64(-1); ; {
+			now := run.Bytes()
+			if now == last && now > 1<<20 {
+				return nil
+			}
+			if last = now; now < 1<<20 {
+				return fmt.Errorf("%d bytes", now)
+			}
+		}
+	}
+	eventually(t, x)
+	h.runs.Close(run.ID, ErrRunRevoked)
+	got := make(chan string, 1)
+	go func() {
+		for {
+			f := server.next()
+			if f.payload == "after" || f.payload == "EOF" || f.head&0x0f == opClose {
+				got <- f.payload
+				return
+			}
+		}
+	}()
+	client.send(frame{0x81, "after"})
+	if f := <-got; f == "after" {
+		t.Error("a message of a revoked run arrived")
+	}
+	<-flood
+}

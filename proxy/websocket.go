@@ -130,13 +130,17 @@ func (s *Server) relayMessages(x *exchange, client net.Conn, early *bufio.Reader
 	goingAway := func() { down.close(closeGoingAway, "latchgate is shutting down"); up.close(closeGoingAway, "") }
 	defer context.AfterFunc(s.serving, goingAway)()
 	defer context.AfterFunc(s.ctx, shut)()
-	defer context.AfterFunc(x.run.ctx, func() { down.close(closePolicy, "the run has ended"); shut() })()
-
-	linger := time.AfterFunc(math.MaxInt64, shut)
+	linger := time.AfterFunc(math.MaxInt64, shut) // whoever reads nothing can't be told anything
 	defer linger.Stop()
+	defer context.AfterFunc(x.run.ctx, func() {
+		linger.Reset(closePatience)
+		down.close(closePolicy, "the run has ended")
+		shut()
+	})()
 	var wg sync.WaitGroup
 	relay := func(f, back *frames) {
 		err := f.relay()
+		linger.Reset(closePatience)
 		var denied *Denial
 		switch {
 		case errors.As(err, &denied):
@@ -150,7 +154,6 @@ func (s *Server) relayMessages(x *exchange, client net.Conn, early *bufio.Reader
 			shut() // it broke off: there is no close frame to be answered
 			return
 		}
-		linger.Reset(closePatience)
 		_, _ = io.Copy(io.Discard, f.src) // so that closing does not take back what was sent
 		shut()
 	}
