@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -177,6 +178,7 @@ func (l *loop) enter(t *tunnel) bool {
 	}
 	l.tunnel, t.scheme = t, "http"
 	tc := &tunnelConn{replayConn: &replayConn{Conn: l.first.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
+	tc.endWithRun()
 	l.s.metrics.tunnels.WithLabelValues("intercepted").Inc()
 	l.conn, l.br = tc, nil
 	if first[0] == 0x16 { // a TLS handshake record (RFC 8446 section 5.1)
@@ -353,10 +355,26 @@ type tunnelConn struct {
 	tunnel *tunnel
 	server *Server
 	once   sync.Once
+	stay   func() bool // whoever's run ends; nil for anyone's
+}
+
+// endWithRun closes the connection some time after its run ended. A client that
+// reads nothing would keep its place, of which others have need, for ever.
+func (c *tunnelConn) endWithRun() {
+	if c.tunnel.anyone {
+		return // its requests are those of the default run of their time
+	}
+	raw := c.Conn
+	c.stay = context.AfterFunc(c.tunnel.run.ctx, func() {
+		time.AfterFunc(closePatience, func() { _ = raw.Close() })
+	})
 }
 
 func (c *tunnelConn) Close() error {
 	c.once.Do(func() { c.server.metrics.tunnels.WithLabelValues("intercepted").Dec() })
+	if c.stay != nil {
+		c.stay()
+	}
 	return c.replayConn.Close()
 }
 
