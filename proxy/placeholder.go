@@ -235,7 +235,6 @@ func (x *exchange) replace(dst, match []byte, i int, part string, enc encoding) 
 	if at < 0 || !ok {
 		return dst, p.trip(part)
 	}
-	x.replaced.Or(1 << min(at, 63))
 	b := x.matched[at]
 	switch s := x.creds.stamp(b); {
 	case !s.ready:
@@ -243,6 +242,7 @@ func (x *exchange) replace(dst, match []byte, i int, part string, enc encoding) 
 	case s.fault != "":
 		return dst, unfit(b, s.fault)
 	default:
+		x.replaced.Or(1 << min(at, 63))
 		return as.append(dst, s.value), nil
 	}
 }

@@ -186,3 +186,15 @@ func TestTheEndOfARunFreesThePlaceOfAClientThatReadsNothing(t *testing.T) {
 		return nil
 	})
 }
+
+func TestASecretThatCannotBeSentIsNotCountedAsInjected(t *testing.T) {
+	h := newHouse(t)
+	setSecrets(t, h.store, map[string]string{"TOKEN": "two\nlines"})
+	run, tok := h.openPlaceholders("body")
+	c := h.tunnelTLS(run, tok, apiHost)
+	resp, body := raw(t, c, "POST /p HTTP/1.1\r\nHost: "+apiHost+":"+h.origin.port+"\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n"+phToken+"\r\n0\r\n\r\n")
+	denied(t, resp, body, SecretUnavailable)
+	if n := metricsOf(t, h)["latchgate_secrets_injections_total"]; n != 0 {
+		t.Errorf("%v injections", n)
+	}
+}
