@@ -191,6 +191,7 @@ func TestASecretThatCannotBeSentIsNotCountedAsInjected(t *testing.T) {
 	h := newHouse(t)
 	setSecrets(t, h.store, map[string]string{"TOKEN": "two\nlines"})
 	run, tok := h.openPlaceholders("body")
+	h.origin.record("/p") // it answers when it has read all
 	c := h.tunnelTLS(run, tok, apiHost)
 	resp, body := raw(t, c, "POST /p HTTP/1.1\r\nHost: "+apiHost+":"+h.origin.port+"\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n"+phToken+"\r\n0\r\n\r\n")
 	denied(t, resp, body, SecretUnavailable)
