@@ -9,9 +9,9 @@
 //	where      tunnel.go     one canonical target; the tunnel's authority is the truth
 //	may it     route.go      host, port, method, path; then the request policy
 //	strip      strip.go      hop-by-hop fields, and every field a binding owns
-//	replace    placeholder.go  a placeholder gives way to its secret, or trips
+//	replace    placeholder.go a placeholder gives way to its secret, or trips
 //	stamp      stamp.go      put the secrets on, https only
-//	send       upstream.go   dial guard, pools, TLS, HTTP/1.1 and HTTP/2
+//	send       send.go       dial guard, pools, TLS, HTTP/1.1 and HTTP/2 (upstream.go)
 //	scrub      answer.go     take the secrets out of what comes back
 //	record     record.go     one audit event, the metrics
 //

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -73,6 +74,7 @@ type route struct {
 	intercept bool        // a rule or a binding looks inside
 	blind     bool        // only a passthrough action covers it: never a credential
 	authority string      // host and port
+	prefixes  []string    // of a path, which a path binding owns: its format with the placeholder in it
 }
 
 type routePath struct {
@@ -112,15 +114,18 @@ func (r *Run) findRoute(a authority) *route {
 		if i < 0 {
 			continue
 		}
+		if rt == nil {
+			rt = &route{}
+		}
 		p := routePath{rule: ru, domain: ru.hosts[i].String()}
 		for _, b := range ru.bindings {
 			if slices.ContainsFunc(b.Hosts, func(h manifests.HostPattern) bool { return h.Match(a.host, a.port) }) {
 				b.injected = &counterCache{}
 				p.bindings = append(p.bindings, b)
+				if b.As == manifests.Path && b.token >= 0 {
+					rt.prefixes = append(rt.prefixes, strings.Replace(b.Format, "{value}", r.placeholders.tokens[b.token].token, 1))
+				}
 			}
-		}
-		if rt == nil {
-			rt = &route{}
 		}
 		rt.paths = append(rt.paths, p)
 		rt.intercept = rt.intercept || len(p.bindings) > 0 ||
@@ -142,6 +147,56 @@ func (p *routePath) permits(method, path string) bool {
 	e := &p.action.Egress
 	return (len(e.AllowedMethods) == 0 || slices.Contains(e.AllowedMethods, method)) &&
 		(len(e.AllowedPaths) == 0 || slices.ContainsFunc(e.AllowedPaths, func(g manifests.PathPattern) bool { return g.Match(path) }))
+}
+
+// The fields by which some servers let a request be another one than its first
+// line says.
+var (
+	methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+	pathOverrides   = []string{"X-Original-Url", "X-Rewrite-Url"}
+)
+
+// overrides refuses a request that asks the upstream to take it for one that
+// the action does not permit, where the action has rules for that.
+func (p *routePath) overrides(h http.Header, path string) *Denial {
+	e := &p.action.Egress
+	refuse := func(name string) *Denial {
+		return &Denial{Code: EgressDenied, Message: "the header " + name + " asks for another request than the one that was checked",
+			Hint: "send the request itself, without that header"}
+	}
+	if len(e.AllowedMethods) > 0 {
+		for _, name := range methodOverrides {
+			for _, method := range h[name] {
+				if !p.permits(strings.ToUpper(method), path) {
+					return refuse(name)
+				}
+			}
+		}
+	}
+	if len(e.AllowedPaths) > 0 {
+		for _, name := range pathOverrides {
+			if len(h[name]) > 0 {
+				return refuse(name)
+			}
+		}
+	}
+	return nil
+}
+
+// withoutPrefix takes from a path what a path binding owns: a client that was
+// told to put its key there puts its placeholder.
+func (rt *route) withoutPrefix(path string) string {
+	if rt == nil {
+		return path
+	}
+	for _, prefix := range rt.prefixes {
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest == "" {
+			return "/"
+		} else if ok && rest[0] == '/' {
+			return rest
+		}
+	}
+	return path
 }
 
 // covers reports whether the binding applies to this method and canonical path.

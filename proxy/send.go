@@ -2,7 +2,11 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
+
+	"github.com/latchgate/latchgate/proxy/dialguard"
 )
 
 // send is steps 8 and 9. The request ends when the client goes away, and when
@@ -49,6 +53,11 @@ func (x *exchange) sendInline(r *http.Request) (*http.Response, *Denial) {
 
 // noAnswer says why there is none. gone says that it is the upstream that ended.
 func (x *exchange) noAnswer(r *http.Request, err error, gone bool) *Denial {
+	var dial *net.OpError
+	var guarded *dialguard.Error
+	if errors.As(err, &guarded) || errors.As(err, &dial) && dial.Op == "dial" {
+		x.sent = false // nobody was there to be sent anything
+	}
 	if denied := x.tripped.Load(); denied != nil {
 		return denied
 	}

@@ -129,6 +129,11 @@ func (x *exchange) do(r *http.Request, rawPath string) (*http.Response, *Denial)
 	if denied = x.mayIt(r.Method, path); denied != nil {
 		return nil, denied
 	}
+	if !x.route.blind {
+		if denied = x.action.overrides(r.Header, path); denied != nil {
+			return nil, denied
+		}
+	}
 	if denied = x.spend(r); denied != nil {
 		return nil, denied
 	}
@@ -172,6 +177,7 @@ func (x *exchange) prepare(r *http.Request, rawPath string) (string, *Denial) {
 		}
 	}
 	x.route = x.run.route(authority{x.target.Host, x.target.Port})
+	path = x.route.withoutPrefix(path)
 	if x.host = x.authority(); x.target.IsDefaultPort() {
 		x.host = x.target.HostHeader()
 	}
