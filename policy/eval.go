@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
-
-// cachedRequests bounds the decisions that one policy remembers.
-const cachedRequests = 4096
 
 // ruleset is a compiled policy with its data. It never changes.
 type ruleset struct {
@@ -24,9 +20,10 @@ type ruleset struct {
 	request  ast.Body // answer = data.latchgate.request; nil where there is none
 	matches  ast.Body // answer = data.latchgate.matches; nil where there is none
 
-	// decided remembers decisions on requests. It is nil where equal inputs need
-	// not mean equal decisions. It goes with the policy that decided.
-	decided *lru.Cache[requestKey, Decision]
+	actions    *decisions[string]
+	requests   *decisions[requestKey]
+	readsSizes bool // a rule may look at input.arg_sizes
+	readsArgs  bool // a rule may look at input.args
 }
 
 // answer is the variable that a query binds.

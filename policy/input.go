@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -82,16 +81,6 @@ type RequestInput struct {
 	Port      int      `json:"port"`
 	Method    string   `json:"method"`
 	Path      string   `json:"path"` // canonical, without the query and before anything is stamped on it
-}
-
-// requestKey is a RequestInput that can be compared. Action ids hold no NUL.
-type requestKey struct {
-	principal, run, actions, action, scheme, host, method, path string
-	port                                                        int
-}
-
-func (in *RequestInput) key() requestKey {
-	return requestKey{in.Principal, in.Run, strings.Join(in.Actions, "\x00"), in.Action, in.Scheme, in.Host, in.Method, in.Path, in.Port}
 }
 
 // event is what the record says of a decision on in. The path is left out: it

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/loader"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -169,7 +168,10 @@ func (s *source) compile(ctx context.Context) (*ruleset, error) {
 		return nil, fmt.Errorf("no rule data.latchgate.action (write `package latchgate` and a rule `action`) in %s",
 			strings.Join(slices.Sorted(maps.Keys(s.modules)), ", "))
 	}
-	r := &ruleset{compiler: c, store: store}
+	r := &ruleset{compiler: c, store: store, readsSizes: reads(c, "arg_sizes"), readsArgs: reads(c, "args")}
+	if repeatable(c) {
+		r.actions, r.requests = newDecisions[string](), newDecisions[requestKey]()
+	}
 	if r.action, err = prepare(c, actionRef); err != nil {
 		return nil, err
 	}
@@ -181,12 +183,7 @@ func (s *source) compile(ctx context.Context) (*ruleset, error) {
 	if len(c.GetRulesWithPrefix(requestRef)) == 0 {
 		return r, nil
 	}
-	if r.request, err = prepare(c, requestRef); err != nil {
-		return nil, err
-	}
-	if repeatable(c) {
-		r.decided, err = lru.New[requestKey, Decision](cachedRequests)
-	}
+	r.request, err = prepare(c, requestRef)
 	return r, err
 }
 
@@ -211,23 +208,6 @@ func capabilities() *ast.Capabilities {
 	})
 	caps.AllowNet = []string{} // and no schema is fetched
 	return caps
-}
-
-// repeatable says that equal inputs mean equal decisions: no rule calls a
-// function, such as time.now_ns, whose result OPA itself would not reuse.
-func repeatable(c *ast.Compiler) bool {
-	fickle := make(map[string]bool)
-	for _, b := range capabilities().Builtins {
-		fickle[b.Name] = b.Nondeterministic
-	}
-	found := false
-	for _, m := range c.Modules {
-		ast.WalkRefs(m, func(ref ast.Ref) bool {
-			found = found || fickle[ref.String()]
-			return found
-		})
-	}
-	return !found
 }
 
 // flatten makes OPA's lists of errors ("2 errors occurred: …") one error a line.

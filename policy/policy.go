@@ -90,9 +90,10 @@ func (e *Engine) Reload(ctx context.Context, o Options) error {
 }
 
 // Action decides whether an action of a run may be opened. An error, a timeout
-// and an undefined decision deny.
+// and an undefined decision deny. Equal inputs are answered from a cache as in
+// [Engine.Request]: what the decision lists is shared, and not to be changed.
 func (e *Engine) Action(ctx context.Context, in ActionInput) Decision {
-	d := e.action(ctx, e.rules.Load(), in, nil)
+	d := e.decideAction(ctx, e.rules.Load(), in)
 	e.decided(d, audit.Event{Principal: in.Principal, Actions: in.Actions, Action: in.Action, Secrets: d.ApprovedSecrets})
 	return d
 }
@@ -133,26 +134,12 @@ func (e *Engine) Request(ctx context.Context, in RequestInput) Decision {
 	if r.request == nil {
 		return noRequestRule
 	}
-	d := e.remembered(ctx, r, in)
+	d := e.decideRequest(ctx, r, in)
 	e.decided(d, in.event())
 	return d
 }
 
 var noRequestRule = Decision{Allow: true, Reason: "no request rule is defined", Code: CodeAllow}
-
-func (e *Engine) remembered(ctx context.Context, r *ruleset, in RequestInput) Decision {
-	if r.decided == nil {
-		return e.request(ctx, r, in, nil)
-	}
-	key := in.key()
-	d, ok := r.decided.Get(key)
-	if !ok {
-		if d = e.request(ctx, r, in, nil); d.Code != CodeError {
-			r.decided.Add(key, d)
-		}
-	}
-	return d
-}
 
 func (e *Engine) request(ctx context.Context, r *ruleset, in RequestInput, watch topdown.QueryTracer) Decision {
 	v, err := e.eval(ctx, r, r.request, in.term(), watch)

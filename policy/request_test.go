@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -79,7 +78,7 @@ func TestRequestThatIsNotDecidedIsDenied(t *testing.T) {
 				t.Errorf("%s\n\t%+v, want %v", rego, d, want)
 			}
 		}
-		if c := e.rules.Load().decided; c != nil && c.Len() != 0 {
+		if r := e.rules.Load().requests; r != nil && r.cache.Len() != 0 {
 			t.Errorf("%s\n\ta failure was remembered", rego)
 		}
 	}
@@ -92,7 +91,7 @@ request := {"allow": true, "reason": "first"}`))
 	for range 3 {
 		e.Request(t.Context(), get("/"))
 	}
-	if n := e.rules.Load().decided.Len(); n != 1 {
+	if n := e.rules.Load().requests.cache.Len(); n != 1 {
 		t.Errorf("%d decisions remembered", n)
 	}
 	if err := e.Reload(t.Context(), rules(t, `
@@ -102,44 +101,6 @@ request := {"allow": false, "reason": "second"}`)); err != nil {
 	}
 	if d := e.Request(t.Context(), get("/")); d.Allow || d.Reason != "second" {
 		t.Errorf("after the reload: %+v", d)
-	}
-}
-
-func TestRememberedRequestsAreBounded(t *testing.T) {
-	e := engine(t, rules(t, `
-action := {"allow": true}
-request := {"allow": true}`))
-	r := e.rules.Load()
-	for i := range cachedRequests + 100 {
-		in := get(fmt.Sprint("/", i))
-		r.decided.Add(in.key(), Decision{})
-	}
-	if n := r.decided.Len(); n != cachedRequests {
-		t.Errorf("%d decisions remembered", n)
-	}
-}
-
-func TestPolicyThatLooksAtTheClockIsAskedEachTime(t *testing.T) {
-	for _, rego := range []string{
-		`request := {"allow": true, "reason": sprintf("%d", [time.now_ns()])}`,
-		"late if time.clock(time.now_ns())[0] > 25\nrequest := {\"allow\": true, \"reason\": r} if { not late; r := sprintf(\"%d\", [time.now_ns()]) }",
-		"f(x) := sprintf(\"%d\", [x + time.now_ns()])\nrequest := {\"allow\": true, \"reason\": f(1)}",
-	} {
-		e := engine(t, rules(t, `action := {"allow": true}`+"\n"+rego))
-		if a, b := e.Request(t.Context(), get("/")), e.Request(t.Context(), get("/")); !a.Allow || a.Reason == b.Reason {
-			t.Errorf("%s\n\t%+v\n\t%+v", rego, a, b)
-		}
-	}
-}
-
-func BenchmarkAction(b *testing.B) {
-	e := engine(b, Options{Data: map[string]any{"allow": []string{"slack_*"}, "deny": []string{"aws_*"}, "deny_hosts": []string{"evil.example"}}})
-	in := issue("low")
-	b.ReportAllocs()
-	for b.Loop() {
-		if !e.Action(b.Context(), in).Allow {
-			b.Fatal("denied")
-		}
 	}
 }
 
