@@ -73,16 +73,6 @@ func (a *actions) all() []*manifests.Manifest {
 	return slices.SortedFunc(maps.Values(byID), func(x, y *manifests.Manifest) int { return strings.Compare(x.ActionID, y.ActionID) })
 }
 
-// env is the variable that the action declares for a secret.
-func (a *action) env(secret string) string {
-	for _, s := range a.Secrets {
-		if s.Name == secret {
-			return s.Env
-		}
-	}
-	return ""
-}
-
 // prepareSchemas compiles the action's JSON Schemas once.
 func (a *action) prepareSchemas() error {
 	a.schemas.Do(func() {

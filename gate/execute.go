@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/gate/provider"
+	"github.com/latchgate/latchgate/manifests"
 )
 
 // ExecuteRequest asks for one execution of an action through its provider.
@@ -61,11 +63,16 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 	if err != nil {
 		return nil, g.refused(open, err)
 	}
+	var template *provider.Template
+	open.tokens = map[string]string{}
+	if a.Template != nil {
+		template = a.filled(open.tokens)
+	}
 	run, err := g.Open(ctx, open)
 	if err != nil {
 		return nil, err
 	}
-	done, err := g.execute(ctx, a, run, raw)
+	done, err := g.execute(ctx, a, run, raw, template)
 	if err == nil {
 		err = a.checkResult(done.Result)
 	}
@@ -86,8 +93,22 @@ func least[T int64 | time.Duration](a, b T) T {
 	return min(a, b)
 }
 
+// filled is the template with a placeholder wherever it names one. They are put
+// into tokens, by variable: an execution has no others, as nobody would see them.
+func (a *action) filled(tokens map[string]string) *provider.Template {
+	t := a.Template.WithPlaceholders(func(secret string) string {
+		i := slices.IndexFunc(a.Secrets, func(s manifests.Secret) bool { return s.Name == secret })
+		s := &a.Secrets[i] // the parser knows all that are named
+		if tokens[s.Env] == "" {
+			tokens[s.Env] = newPlaceholder(s.Placeholder)
+		}
+		return tokens[s.Env]
+	})
+	return &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
+}
+
 // execute lets the provider work, and closes the run.
-func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte) (*Executed, error) {
+func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte, template *provider.Template) (*Executed, error) {
 	defer g.Close(run.ID)
 	if !g.executing.TryRLock() {
 		return nil, &Error{Code: CodeDraining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
@@ -101,11 +122,6 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 	module, err := a.loadModule(ctx, g.providers)
 	if err != nil {
 		return nil, err
-	}
-	var template *provider.Template
-	if t := a.Template; t != nil {
-		t = t.WithPlaceholders(func(secret string) string { return run.Placeholders[a.env(secret)] })
-		template = &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
 	}
 	input, err := provider.BuildInput(a.ActionID, args, template)
 	if err != nil {

@@ -39,7 +39,8 @@ type OpenRequest struct {
 	MaxRequests int64
 	MaxBytes    int64
 
-	state *state // what the caller looked at already; nil: what is in force
+	state  *state            // what the caller looked at already; nil: what is in force
+	tokens map[string]string // the run's placeholders; nil: one for each variable
 }
 
 // OpenedRun is a run and what its client needs to use it.
@@ -135,7 +136,10 @@ func (g *Gate) openDecided(q OpenRequest, grants []proxy.Grant, view *secrets.Vi
 	if q.TTL > 0 {
 		deadline = time.Now().Add(q.TTL)
 	}
-	tokens := placeholders(grants)
+	tokens := q.tokens
+	if tokens == nil {
+		tokens = placeholders(grants)
+	}
 	run, token, err := g.runs.Open(proxy.RunConfig{Principal: q.Principal, Door: q.Door, Grants: grants, Secrets: view, Placeholders: tokens,
 		Deadline: deadline, MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes, Ticket: ticket})
 	if err != nil {
