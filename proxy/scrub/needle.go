@@ -37,7 +37,8 @@ func (s *Set) add(value []byte, secret int) {
 	put(hex.AppendEncode(nil, value), true)
 }
 
-// Wipe overwrites the values that s searches for. Nothing may use s any more.
+// Wipe overwrites the values that s searches for, and the tables, of which they
+// could be put together again. Nothing may use s any more.
 func (s *Set) Wipe() {
 	if s == nil {
 		return
@@ -45,6 +46,11 @@ func (s *Set) Wipe() {
 	for _, n := range s.needles {
 		clear(n.text[:cap(n.text)])
 	}
+	clear(s.grams.bitmap[:])
+	clear(s.grams.heads)
+	clear(s.grams.entries)
+	clear(s.marks.pairs[:])
+	clear(s.marks.places)
 }
 
 // base64Core returns the characters of the encoding that depend on value alone

@@ -233,3 +233,26 @@ func TestBytesDoesNotChangeItsArgument(t *testing.T) {
 		t.Errorf("%q from %q", got, b)
 	}
 }
+
+func TestNothingOfAValueIsLeftAfterWipe(t *testing.T) {
+	s := Compile(benchSecrets())
+	s.Wipe()
+	for _, n := range s.needles {
+		if bytes.ContainsFunc(n.text, func(r rune) bool { return r != 0 }) {
+			t.Fatal("a form of a value is left")
+		}
+	}
+	for _, e := range s.grams.entries {
+		if e != (gramEntry{}) {
+			t.Fatal("four bytes of a value are left")
+		}
+	}
+	for _, p := range s.marks.places {
+		if p != (place{}) {
+			t.Fatal("the place of a character is left")
+		}
+	}
+	if *s.grams.bitmap != [len(s.grams.bitmap)]uint64{} || *s.marks.pairs != [len(s.marks.pairs)]uint64{} {
+		t.Fatal("a bitmap is left")
+	}
+}
