@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/latchgate/latchgate/proxy/scrub"
@@ -10,18 +11,25 @@ import (
 )
 
 // credentials are a run's secrets as one decryption gave them, made ready: what
-// each binding writes, and what is searched for in answers. That is every value
-// that the run could have sent: those of now, and those that the file held
-// earlier in this run. They are immutable, and let go of when the run and the
-// last exchange that uses them have ended; the scrubber's bytes are overwritten
-// then. The stamps are strings, which can't be: there is one of each, not one a
+// each binding writes, and what is searched for in answers. They are immutable,
+// and let go of when the run and the last exchange that uses them have ended. The
+// stamps are strings, which can't be overwritten: there is one of each, not one a
 // request.
 type credentials struct {
-	generation uint64        // of the secrets that they were last made of
-	stamps     []stamp       // by binding.index
-	values     []scrub.Named // in scrub, by the indexes that it reports; copies: a Set that is held keeps the whole file
-	scrub      *scrub.Set    // nil: nothing to search for
-	refs       atomic.Int32  // one for the run, one for each exchange
+	*sought
+	generation uint64       // of the secrets that they were last made of
+	stamps     []stamp      // by binding.index
+	refs       atomic.Int32 // one for the run, one for each exchange
+}
+
+// sought is what is searched for in answers: every value that a run could have
+// sent, those of now and those that the file held earlier in the run. Runs that
+// were given the same share it for as long as the decryption is in memory, and
+// its bytes are overwritten when that and the last run have let go of it.
+type sought struct {
+	values []scrub.Named // in scrub, by the indexes that it reports; copies: a Set that is held keeps the whole file
+	scrub  *scrub.Set    // nil: nothing to search for
+	refs   atomic.Int32  // one for the decryption, one for each credentials
 }
 
 // credentialsFor returns the run's credentials, compiled anew when the secrets
@@ -46,33 +54,68 @@ func (r *Run) credentialsFor(set *secrets.Set) *credentials {
 	return next
 }
 
-// newCredentials makes the stamps of set, and compiles its values together with
-// those of old.
+// newCredentials makes the stamps of set, and has its values searched for together
+// with those of old.
 func (r *Run) newCredentials(old *credentials, set *secrets.Set) *credentials {
-	s := &credentials{generation: set.Generation()}
+	s := &credentials{generation: set.Generation(), sought: shared(set)}
 	s.refs.Store(1)
-	put := func(name string, value []byte) {
-		if len(value) > 0 && !slices.ContainsFunc(s.values, func(n scrub.Named) bool { return bytes.Equal(n.Value, value) }) {
-			s.values = append(s.values, scrub.Named{Name: name, Value: bytes.Clone(value)})
-		}
+	if old != nil && slices.ContainsFunc(old.values, func(n scrub.Named) bool { return !s.holds(n.Value) }) {
+		all := newSought(slices.Concat(old.values, s.values))
+		s.sought.release()
+		s.sought = all
 	}
-	add := func(name string, value []byte) {
-		put(name, value)
-		put(name, bytes.Trim(value, " \t")) // as it arrives where a field ends in it
-	}
-	if old != nil {
-		for _, n := range old.values {
-			add(n.Name, n.Value)
-		}
-	}
-	for _, name := range set.Names() {
-		if v, ok := set.Get(name); ok {
-			add(name, v.Reveal())
-		}
-	}
-	s.scrub = scrub.Compile(s.values)
 	s.stamps = r.stamps(set)
 	return s
+}
+
+// shared is what to search for of set alone, retained for the caller.
+func shared(set *secrets.Set) *sought {
+	names := set.Names()
+	what, kept := set.Derive(strings.Join(names, "\x00"), func() (any, func()) {
+		values := make([]scrub.Named, len(names))
+		for i, name := range names {
+			v, _ := set.Get(name)
+			values[i] = scrub.Named{Name: name, Value: v.Reveal()}
+		}
+		w := newSought(values)
+		return w, w.release
+	})
+	w := what.(*sought)
+	if kept {
+		w.refs.Add(1)
+	}
+	return w
+}
+
+// newSought copies the values, each once, and compiles them.
+func newSought(values []scrub.Named) *sought {
+	w := &sought{}
+	w.refs.Store(1)
+	add := func(name string, value []byte) {
+		if len(value) > 0 && !w.holds(value) {
+			w.values = append(w.values, scrub.Named{Name: name, Value: bytes.Clone(value)})
+		}
+	}
+	for _, n := range values {
+		add(n.Name, n.Value)
+		add(n.Name, bytes.Trim(n.Value, " \t")) // as it arrives where a field ends in it
+	}
+	w.scrub = scrub.Compile(w.values)
+	return w
+}
+
+func (w *sought) holds(value []byte) bool {
+	return slices.ContainsFunc(w.values, func(n scrub.Named) bool { return bytes.Equal(n.Value, value) })
+}
+
+func (w *sought) release() {
+	if w.refs.Add(-1) > 0 {
+		return
+	}
+	w.scrub.Wipe()
+	for _, n := range w.values {
+		clear(n.Value)
+	}
 }
 
 // stamps makes what each binding of the run writes.
@@ -117,10 +160,7 @@ func (s *credentials) release() {
 	if s == nil || s.refs.Add(-1) > 0 {
 		return
 	}
-	s.scrub.Wipe()
-	for _, n := range s.values {
-		clear(n.Value)
-	}
+	s.sought.release()
 	for i := range s.stamps {
 		clear(s.stamps[i].value)
 	}

@@ -58,3 +58,56 @@ func TestCredentialsAreWipedWhenTheRunAndTheLastExchangeLetGo(t *testing.T) {
 		t.Fatal("not wiped after the run")
 	}
 }
+
+func TestRunsOfOneDecryptionShareWhatIsSearchedFor(t *testing.T) {
+	h := newHouse(t)
+	first, _ := h.open(bearerManifest)
+	second, _ := h.open(bearerManifest)
+	acquire := func(r *Run) (*secrets.Set, *credentials) {
+		set, err := r.view.Acquire(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set, r.credentialsFor(set)
+	}
+	var seen *sought
+	eventually(t, func() error { // a file that was only just written is decrypted anew each time
+		set1, c1 := acquire(first)
+		set2, c2 := acquire(second)
+		defer func() { set1.Release(); set2.Release(); c1.release(); c2.release() }()
+		if seen = c1.sought; seen != c2.sought {
+			return errors.New("not shared yet")
+		}
+		return nil
+	})
+	h.runs.Close(first.ID, ErrRunClosed)
+	if !seen.scrub.Contains([]byte(token)) {
+		t.Fatal("wiped while another run uses it")
+	}
+	h.runs.Close(second.ID, ErrRunClosed)
+	third, _ := h.open(bearerManifest)
+	set, c := acquire(third)
+	set.Release()
+	if c.sought != seen {
+		t.Fatal("compiled again although the decryption is in memory")
+	}
+	// Whoever rotates a value is not to change what others search for.
+	setSecrets(t, h.store, map[string]string{"TOKEN": "rotated-value"})
+	set, after := acquire(third)
+	set.Release()
+	if seen.scrub.Contains([]byte("rotated-value")) || !after.scrub.Contains([]byte(token)) {
+		t.Fatal("the values of before and after are not searched for by the run that had both, and by it alone")
+	}
+	if !seen.scrub.Contains([]byte(token)) {
+		t.Fatal("wiped while an exchange uses it")
+	}
+	c.release()
+	if seen.scrub.Contains([]byte(token)) || seen.values[0].Value[0] != 0 {
+		t.Fatal("not wiped when the decryption and the last exchange had let go")
+	}
+	h.runs.Close(third.ID, ErrRunClosed)
+	after.release()
+	if after.scrub.Contains([]byte(token)) {
+		t.Fatal("what one run alone searches for is not wiped with it")
+	}
+}

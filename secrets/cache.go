@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,7 +18,18 @@ type entry struct {
 	mem        *memory
 	timer      *time.Timer // set while the entry is in the cache
 	holders    atomic.Int64
+	derivedMu  sync.Mutex
+	derived    map[string]derived
 }
+
+// derived is what somebody made of values; drop is called when the entry goes.
+type derived struct {
+	what any
+	drop func()
+}
+
+// maxDerived bounds what is kept beside one decryption.
+const maxDerived = 256
 
 // retain takes hold of an entry that may be gone; it reports false if it is.
 func (e *entry) retain() bool {
@@ -35,10 +47,20 @@ func (e *entry) retain() bool {
 func (e *entry) release() {
 	switch n := e.holders.Add(-1); {
 	case n == 0:
-		e.mem.wipe()
+		e.wipe()
 	case n < 0:
 		panic("secrets: a Set was released more often than it was acquired")
 	}
+}
+
+func (e *entry) wipe() {
+	e.mem.wipe()
+	e.derivedMu.Lock()
+	defer e.derivedMu.Unlock()
+	for _, d := range e.derived {
+		d.drop()
+	}
+	e.derived = nil
 }
 
 // A flight is one decryption of one state of the file, and those who wait for it.
@@ -127,7 +149,7 @@ func (s *Store) land(f *flight, e *entry, cacheable bool, err error) {
 			s.keepLocked(e)
 		}
 		if e.holders.Load() == 0 {
-			e.mem.wipe()
+			e.wipe()
 		}
 		f.entry = e
 	}

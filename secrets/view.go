@@ -119,6 +119,33 @@ func (s *Set) Generation() uint64 {
 	return s.entry.generation
 }
 
+// Derive returns what make made of the Set's values, made once for all Sets of a
+// decryption under this key, which says what it was made of. The decryption lets
+// go of it by drop when it leaves memory itself; where it has no room for more, or
+// the Set is empty, kept is false and what is new is the caller's alone. The Set
+// must be held.
+func (s *Set) Derive(key string, make func() (what any, drop func())) (what any, kept bool) {
+	if s.entry == nil {
+		what, _ = make()
+		return what, false
+	}
+	e := s.entry
+	e.derivedMu.Lock()
+	defer e.derivedMu.Unlock()
+	if d, ok := e.derived[key]; ok {
+		return d.what, true
+	}
+	what, drop := make()
+	if len(e.derived) >= maxDerived {
+		return what, false
+	}
+	if e.derived == nil {
+		e.derived = map[string]derived{}
+	}
+	e.derived[key] = derived{what, drop}
+	return what, true
+}
+
 // Release lets go of the Set. When nobody holds it and the cache has dropped it,
 // the bytes of its values are overwritten. Each Acquire needs exactly one.
 func (s *Set) Release() {

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -45,6 +46,40 @@ func TestViewThatWantsNothingReadsNothing(t *testing.T) {
 	}
 	defer s.Close()
 	acquire(t, s.View(nil)).Release()
+}
+
+func TestWhatIsDerivedGoesWithTheDecryption(t *testing.T) {
+	h := newHouse(t)
+	settled(t, h.encrypted("s.yaml", "A: one\n"))
+	s := h.open("s.yaml", "")
+	want := []Want{{"A", true}}
+	set, other := acquire(t, s.View(want)), acquire(t, s.View(want))
+	made, dropped := 0, 0
+	derive := func(set *Set, key string) bool {
+		_, kept := set.Derive(key, func() (any, func()) { made++; return made, func() { dropped++ } })
+		return kept
+	}
+	if !derive(set, "a") || !derive(other, "a") || made != 1 || !derive(set, "b") || made != 2 {
+		t.Errorf("made %d times, want once for each key", made)
+	}
+	for i := range maxDerived {
+		derive(set, fmt.Sprint(i))
+	}
+	if derive(set, "too many") {
+		t.Error("what is kept has no bound")
+	}
+	set.Release()
+	_ = s.Close()
+	if dropped != 0 {
+		t.Error("dropped while a Set is held")
+	}
+	other.Release()
+	if dropped != maxDerived {
+		t.Errorf("dropped %d times, want %d", dropped, maxDerived)
+	}
+	if derive(&Set{}, "a") {
+		t.Error("the empty Set keeps something")
+	}
 }
 
 func TestReleasingTooOftenPanics(t *testing.T) {
