@@ -128,12 +128,18 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 		return nil, err
 	}
 	wire := g.wire.Load()
+	var requests context.Context // of the guest, which makes one after the other
+	end := func() {}
+	defer func() { end() }()
 	result, err := module.Execute(ctx, provider.Call{
 		Action: a.ActionID, Input: input,
 		Limits: provider.Limits{Timeout: a.Limits.Timeout, MemoryMB: a.Limits.MemoryMB, MaxIOCalls: a.Limits.MaxIOCalls,
 			MaxHostResponseBytes: a.Limits.MaxHostResponseBytes, MaxResponseBytes: a.IO.MaxResponseBytes},
 		HTTP: func(ctx context.Context, r *http.Request) (*http.Response, error) {
-			return wire.Do(run.run, r.WithContext(ctx)), nil
+			if requests == nil {
+				requests, end = run.run.Sequence(ctx)
+			}
+			return wire.Do(run.run, r.WithContext(requests)), nil
 		},
 		Log: g.guestLog(a, run),
 	})

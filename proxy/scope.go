@@ -28,6 +28,14 @@ func newScope(parent context.Context, run *Run) *scope {
 	return s
 }
 
+// Sequence returns a context for requests of r that [Wire.Do] sends one after the
+// other, each when the answer before it was closed. It ends with r, and with ctx.
+// Call end after the last.
+func (r *Run) Sequence(ctx context.Context) (_ context.Context, end func()) {
+	s := newScope(ctx, r)
+	return s, s.end
+}
+
 func (s *scope) end() {
 	if s != nil {
 		s.stops[0]()
