@@ -133,8 +133,8 @@ func (m *Module) run(ctx context.Context, e *execution) error {
 // invoke instantiates the module, runs its start-up function and execute, and
 // returns execute's status.
 func (m *Module) invoke(ctx context.Context, e *execution) (code int32, err error) {
-	if m.minMemory() > e.memory.limit {
-		return 0, &Error{Code: CodeMemory, Message: fmt.Sprintf("the provider needs %d MiB to start and memory_mb is %d", (m.minMemory()+1<<20-1)>>20, e.call.Limits.MemoryMB)}
+	if m.minMemory > e.memory.limit {
+		return 0, &Error{Code: CodeMemory, Message: fmt.Sprintf("the provider needs %d MiB to start and memory_mb is %d", (m.minMemory+1<<20-1)>>20, e.call.Limits.MemoryMB)}
 	}
 	ctx = context.WithValue(experimental.WithMemoryAllocator(ctx, &e.memory), executionKey{}, e)
 	instance, err := m.engine.InstantiateModule(ctx, m.compiled, m.config(ctx, e))
@@ -143,12 +143,9 @@ func (m *Module) invoke(ctx context.Context, e *execution) (code int32, err erro
 	}
 	defer instance.Close(context.WithoutCancel(ctx))
 
-	for _, name := range []string{"_initialize", "_start"} {
-		if f := instance.ExportedFunction(name); f != nil {
-			if _, err := f.Call(ctx); err != nil {
-				return 0, err
-			}
-			break
+	if m.startUp != "" {
+		if _, err := instance.ExportedFunction(m.startUp).Call(ctx); err != nil {
+			return 0, err
 		}
 	}
 	status, err := instance.ExportedFunction("execute").Call(ctx)
@@ -158,24 +155,22 @@ func (m *Module) invoke(ctx context.Context, e *execution) (code int32, err erro
 	return api.DecodeI32(status[0]), nil
 }
 
-func (m *Module) minMemory() uint64 {
-	return uint64(m.compiled.ExportedMemories()["memory"].Min()) * pageSize
-}
-
 // clockStep is how finely a guest sees time pass: fine enough for dates and
 // back-off, too coarse to time the host's caches with.
 const clockStep = time.Millisecond
+
+// bareConfig shows a module nothing, and runs nothing of it.
+var bareConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 
 // config is what WASI shows of the world: coarse clocks that tell the truth,
 // randomness, a sleep that ends with the execution, output that is captured.
 // No arguments, no environment, no files, no sockets, and nothing to read.
 func (m *Module) config(ctx context.Context, e *execution) wazero.ModuleConfig {
-	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 	if !m.wasi {
-		return config
+		return bareConfig
 	}
 	started := time.Now()
-	return config.
+	return bareConfig.
 		WithWalltime(func() (int64, int32) {
 			now := time.Now().Truncate(clockStep)
 			return now.Unix(), int32(now.Nanosecond())

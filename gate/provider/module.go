@@ -11,12 +11,14 @@ import (
 // A Module is a provider that has been verified and compiled. It holds no state
 // between executions and is safe for concurrent use.
 type Module struct {
-	runtime  *Runtime
-	engine   wazero.Runtime
-	digest   string
-	compiled wazero.CompiledModule
-	imports  []importRef
-	wasi     bool // imports WASI, so an execution needs clocks and streams
+	runtime   *Runtime
+	engine    wazero.Runtime
+	digest    string
+	compiled  wazero.CompiledModule
+	imports   []importRef
+	wasi      bool   // imports WASI, so an execution needs clocks and streams
+	minMemory uint64 // bytes of linear memory that it begins with
+	startUp   string // the function that makes it ready; "" for none
 }
 
 // Digest is the digest that the module was compiled under.
@@ -59,7 +61,8 @@ func (m *Module) CheckDeclared(required []string) error {
 }
 
 // check looks at a compiled module's shape: that the functions it imports exist
-// with those signatures, and that it exports what an execution needs.
+// with those signatures, and that it exports what an execution needs. It notes
+// what of it an execution goes by.
 func (m *Module) check() error {
 	for _, f := range m.compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -72,9 +75,11 @@ func (m *Module) check() error {
 		}
 		m.wasi = m.wasi || module == wasiModule
 	}
-	if m.compiled.ExportedMemories()["memory"] == nil {
+	memory := m.compiled.ExportedMemories()["memory"]
+	if memory == nil {
 		return &Error{Code: CodeInvalid, Message: `the module does not export its memory as "memory"`}
 	}
+	m.minMemory = uint64(memory.Min()) * pageSize
 	exports := m.compiled.ExportedFunctions()
 	execute := exports["execute"]
 	if execute == nil {
@@ -85,6 +90,11 @@ func (m *Module) check() error {
 	}
 	if f := exports["_initialize"]; f != nil && len(f.ParamTypes())+len(f.ResultTypes()) != 0 {
 		return &Error{Code: CodeInvalid, Message: `"_initialize" must take and return nothing`}
+	}
+	for _, name := range []string{"_start", "_initialize"} { // a module that has both is a reactor
+		if exports[name] != nil {
+			m.startUp = name
+		}
 	}
 	return nil
 }
