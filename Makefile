@@ -73,7 +73,7 @@ check: ## formatting, vet, staticcheck
 unit: ## all tests, with the race detector; fuzz targets run their seeds
 	go test -race ./...
 	cd proxy/grpctest && go vet ./... && go test -race ./...
-	go test -run 'Allocations|IsNotCollected' ./proxy # what is counted, not timed; the race detector allocates
+	go test -run 'Allocations|IsNotCollected' ./proxy ./gate # what is counted, not timed; the race detector allocates
 
 # go test -fuzz takes one target at a time.
 FUZZTIME ?= 30s

@@ -28,6 +28,8 @@ secrets: [{name: TOKEN, required: true}]
 io: {request_schema: {type: object, required: [what], properties: {what: {type: string}}}}
 `
 
+var benchExecution = ExecuteRequest{Principal: "bench", Action: "call", Args: map[string]any{"what": "x"}}
+
 // BenchmarkExecute is an execution from the arguments to the result, all of it
 // (schema, policy, secrets, run, provider, wire, scrubbing, record), over TLS to
 // an upstream on this machine, warm; and beside it the bare request of a client
@@ -61,9 +63,8 @@ func BenchmarkExecute(b *testing.B) {
 		_ = resp.Body.Close()
 		return err
 	}
-	ask := ExecuteRequest{Principal: "bench", Action: "call", Args: map[string]any{"what": "x"}}
 	execute := func() error {
-		_, err := w.Execute(context.Background(), ask)
+		_, err := w.Execute(context.Background(), benchExecution)
 		return err
 	}
 	for name, do := range map[string]func() error{"bare": bare, "execution": execute} {
@@ -74,6 +75,21 @@ func BenchmarkExecute(b *testing.B) {
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "per-second")
 			})
 		}
+	}
+}
+
+// BenchmarkRun is a run opened and closed, without a request: policy, secrets,
+// record and log.
+func BenchmarkRun(b *testing.B) {
+	w := newCostWorld(b)
+	b.ReportAllocs()
+	defer testenv.ReportCPU(b)()
+	for b.Loop() {
+		run, err := w.Open(context.Background(), OpenRequest{Principal: "bench", Door: DoorExec, Actions: []string{"call"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.Close(run.ID)
 	}
 }
 
