@@ -30,14 +30,22 @@ type action struct {
 	result  *jsonschema.Schema
 	schErr  error
 
+	prepared func() (*provider.Template, error) // of a template without placeholders, once
+
 	compiling sync.Mutex
 	module    *provider.Module
+}
+
+func newAction(m *manifests.Manifest) *action {
+	return &action{Manifest: m, prepared: sync.OnceValues(func() (*provider.Template, error) {
+		return providerTemplate(m.Template).Prepared()
+	})}
 }
 
 func newActions(c *manifests.Catalog) *actions {
 	a := &actions{Catalog: c, own: map[string]*action{}}
 	for _, m := range c.Own() {
-		a.own[m.ActionID] = &action{Manifest: m}
+		a.own[m.ActionID] = newAction(m)
 	}
 	return a
 }
@@ -51,7 +59,7 @@ func (a *actions) find(id string) (*action, error) {
 		return act.(*action), nil
 	}
 	if m, ok := a.Get(id); ok {
-		act, _ := a.bundled.LoadOrStore(id, &action{Manifest: m})
+		act, _ := a.bundled.LoadOrStore(id, newAction(m))
 		return act.(*action), nil
 	}
 	e := &Error{Code: CodeActionUnknown, Message: fmt.Sprintf("there is no action %q", id), Action: id, Hint: "`latchgate actions list` shows them all"}

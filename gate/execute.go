@@ -63,10 +63,10 @@ func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error)
 	if err != nil {
 		return nil, g.refused(open, err)
 	}
-	var template *provider.Template
 	open.tokens = map[string]string{}
-	if a.Template != nil {
-		template = a.filled(open.tokens)
+	template, err := a.template(open.tokens)
+	if err != nil {
+		return nil, g.refused(open, err)
 	}
 	run, err := g.Open(ctx, open)
 	if err != nil {
@@ -93,9 +93,13 @@ func least[T int64 | time.Duration](a, b T) T {
 	return min(a, b)
 }
 
-// filled is the template with a placeholder wherever it names one. They are put
-// into tokens, by variable: an execution has no others, as nobody would see them.
-func (a *action) filled(tokens map[string]string) *provider.Template {
+// template is the action's own, with a placeholder wherever it names one. They
+// are put into tokens, by variable: an execution has no others, as nobody would
+// see them. nil where the provider brings its own requests.
+func (a *action) template(tokens map[string]string) (*provider.Template, error) {
+	if a.Template == nil {
+		return nil, nil
+	}
 	t := a.Template.WithPlaceholders(func(secret string) string {
 		i := slices.IndexFunc(a.Secrets, func(s manifests.Secret) bool { return s.Name == secret })
 		s := &a.Secrets[i] // the parser knows all that are named
@@ -104,6 +108,13 @@ func (a *action) filled(tokens map[string]string) *provider.Template {
 		}
 		return tokens[s.Env]
 	})
+	if t != a.Template {
+		return providerTemplate(t), nil
+	}
+	return a.prepared()
+}
+
+func providerTemplate(t *manifests.Template) *provider.Template {
 	return &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
 }
 
