@@ -33,10 +33,13 @@ func newCostWorld(t testing.TB) *world {
 		defer set.Release()
 		return set.Generation()
 	}
-	for decryption() != decryption() {
-		runtime.Gosched()
+	for last := decryption(); ; runtime.Gosched() {
+		next := decryption()
+		if next == last {
+			return w
+		}
+		last = next
 	}
-	return w
 }
 
 func TestAnExecutionStaysWithinItsAllocations(t *testing.T) {
