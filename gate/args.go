@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
@@ -114,7 +116,7 @@ func (a *action) checkArgs(args map[string]any) ([]byte, error) {
 		return nil, &Error{Code: CodeArgumentsInvalid, Message: fmt.Sprintf("the arguments are larger than %d bytes", a.IO.MaxRequestBytes),
 			Hint: fmt.Sprintf("io.max_request_bytes in %s:%d", a.File, a.Line)}
 	}
-	if problems := schemaProblems(a.request, raw); len(problems) > 0 {
+	if problems := schemaProblems(a.request, raw, args); len(problems) > 0 {
 		return nil, &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not what the action takes: " + strings.Join(problems, "; "),
 			Hint: fmt.Sprintf("`latchgate actions show %s` shows what it takes", a.ActionID)}
 	}
@@ -152,21 +154,25 @@ func CheckResult(m *manifests.Manifest, result []byte) error {
 
 // checkResult validates what a provider returned against the action's schema.
 func (a *action) checkResult(result []byte) error {
-	if problems := schemaProblems(a.result, result); len(problems) > 0 {
+	if problems := schemaProblems(a.result, result, nil); len(problems) > 0 {
 		return &Error{Code: CodeResultInvalid, Message: "the provider's result is not what the action promises: " + strings.Join(problems, "; ")}
 	}
 	return nil
 }
 
 // schemaProblems lists what is wrong with a document: where, and what the
-// schema wants there. The document's own values are left out.
-func schemaProblems(s *jsonschema.Schema, raw []byte) []string {
+// schema wants there. The document's own values are left out. It is raw that is
+// looked at, or what raw was made of where that is sure to read the same.
+func schemaProblems(s *jsonschema.Schema, raw []byte, of map[string]any) []string {
 	if s == nil {
 		return nil
 	}
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(raw)))
-	if err != nil {
-		return []string{"not JSON"}
+	var doc any = of
+	if of == nil || !decoded(of) {
+		var err error
+		if doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(raw)); err != nil {
+			return []string{"not JSON"}
+		}
 	}
 	var invalid *jsonschema.ValidationError
 	if err := s.Validate(doc); errors.As(err, &invalid) {
@@ -175,6 +181,27 @@ func schemaProblems(s *jsonschema.Schema, raw []byte) []string {
 		return []string{"the schema can't be applied"}
 	}
 	return nil
+}
+
+// decoded reports whether v could have come out of a JSON document as it is, so
+// that to encode and decode it changes nothing.
+func decoded(v any) bool {
+	switch v := v.(type) {
+	case nil, bool, json.Number:
+		return true
+	case string:
+		return utf8.ValidString(v)
+	case []any:
+		return v != nil && !slices.ContainsFunc(v, func(e any) bool { return !decoded(e) })
+	case map[string]any:
+		for name, e := range v {
+			if !utf8.ValidString(name) || !decoded(e) {
+				return false
+			}
+		}
+		return v != nil
+	}
+	return false
 }
 
 var english = message.NewPrinter(language.English)

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -101,5 +103,27 @@ func says(t *testing.T, err error, want []string) {
 	}
 	if strings.Contains(err.Error(), "SENTINEL") {
 		t.Errorf("a value is repeated: %v", err)
+	}
+}
+
+// What is validated without being decoded again must read as its JSON does.
+func TestArgumentsThatReadAsTheirJSON(t *testing.T) {
+	for _, v := range []any{
+		map[string]any{}, map[string]any{"a": []any{"x", true, nil, json.Number("1.50"), map[string]any{"b": json.Number("12345678901234567890")}}},
+		map[string]any{"a": 1}, map[string]any{"a": 1.5}, map[string]any{"a": "\xff"}, map[string]any{"\xff": "a"}, map[string]any{"a": []string{"x"}},
+		map[string]any{"a": []any{[]byte("x")}}, map[string]any{"a": []any(nil)}, map[string]any{"a": map[string]any(nil)}, map[string]any{"a": []any{map[string]int{"b": 1}}},
+		map[string]any{"a": "&<>\u2028"},
+	} {
+		raw, err := encodeArgs(v.(map[string]any))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back any
+		if err := decodeJSON(raw, &back); err != nil {
+			t.Fatal(err)
+		}
+		if decoded(v) != reflect.DeepEqual(v, back) {
+			t.Errorf("%#v reads as %#v, decoded says %v", v, back, decoded(v))
+		}
 	}
 }
