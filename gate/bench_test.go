@@ -37,6 +37,7 @@ var benchExecution = ExecuteRequest{Principal: "bench", Action: "call", Args: ma
 func BenchmarkExecute(b *testing.B) {
 	w := newWorld(b, benchManifest, "[secrets]\nsops_secrets_file = \"secrets.enc.yaml\"\n[log]\nlevel = \"warn\"\n")
 	w.setSecrets(map[string]string{"TOKEN": token})
+	w.forget()
 	roots := x509.NewCertPool()
 	pem, err := os.ReadFile(filepath.Join(w.dir, "origin.pem"))
 	if err != nil || !roots.AppendCertsFromPEM(pem) {
@@ -82,6 +83,7 @@ func BenchmarkExecute(b *testing.B) {
 // record and log.
 func BenchmarkRun(b *testing.B) {
 	w := newCostWorld(b)
+	w.forget()
 	b.ReportAllocs()
 	defer testenv.ReportCPU(b)()
 	for b.Loop() {
