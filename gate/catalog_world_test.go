@@ -83,7 +83,7 @@ allow = ["*"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Gate, err = New(context.Background(), Options{Config: c, Registerer: prometheus.NewRegistry(), Version: "test", Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if w.Gate, err = New(context.Background(), Options{Config: c, Registerer: prometheus.NewRegistry(), Version: "test", PolicyTimeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

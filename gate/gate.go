@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,6 +33,8 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: metrics are not registered
 	Log        *slog.Logger          // required
 	Version    string                // for latchgate_build_info
+	// PolicyTimeout is how long a decision may take; 0 is the policy's 100 ms.
+	PolicyTimeout time.Duration
 	// Level, when set, follows log.level of a reloaded configuration.
 	Level *slog.LevelVar
 }
@@ -45,15 +48,16 @@ type Gate struct {
 	wireStats   *proxy.Metrics
 	secretStats *secrets.Metrics
 
-	audit     *audit.Log
-	auditFile string // "": nothing is recorded
-	approvals *Approvals
-	ca        *certs.CA
-	trust     Trust
-	policy    *policy.Engine
-	runs      *proxy.Runs
-	server    *proxy.Server
-	providers *provider.Runtime
+	audit         *audit.Log
+	auditFile     string // "": nothing is recorded
+	approvals     *Approvals
+	ca            *certs.CA
+	trust         Trust
+	policy        *policy.Engine
+	policyTimeout time.Duration
+	runs          *proxy.Runs
+	server        *proxy.Server
+	providers     *provider.Runtime
 
 	state     atomic.Pointer[state]      // replaced by a reload
 	wire      atomic.Pointer[proxy.Wire] // replaced by a reload that changes how upstreams are reached
@@ -79,7 +83,7 @@ type state struct {
 // New builds a gate. What it opened before an error is closed again.
 func New(ctx context.Context, o Options) (_ *Gate, err error) {
 	c := o.Config
-	g := &Gate{log: o.Log, level: o.Level, registry: o.Registerer, metrics: newMetrics(o.Registerer, o.Version), wireStats: proxy.NewMetrics(o.Registerer), secretStats: secrets.NewMetrics(o.Registerer)}
+	g := &Gate{log: o.Log, policyTimeout: o.PolicyTimeout, level: o.Level, registry: o.Registerer, metrics: newMetrics(o.Registerer, o.Version), wireStats: proxy.NewMetrics(o.Registerer), secretStats: secrets.NewMetrics(o.Registerer)}
 	g.executed = sync.OnceValue(func() <-chan struct{} {
 		done := make(chan struct{})
 		go func() { g.executing.Lock(); close(done) }()
@@ -131,7 +135,7 @@ func ModuleCache(c *configs.Config) string {
 }
 
 func (g *Gate) policyOptions(c *configs.Config) policy.Options {
-	return policy.Options{Dirs: c.Policy.Dirs, Data: c.Policy.Data, Registerer: g.registry, Logger: g.log, Audit: g.audit}
+	return policy.Options{Timeout: g.policyTimeout, Dirs: c.Policy.Dirs, Data: c.Policy.Data, Registerer: g.registry, Logger: g.log, Audit: g.audit}
 }
 
 // secretsOptions says how a configuration's secrets are opened. The default

@@ -110,7 +110,7 @@ func newWorld(t testing.TB, manifest, config string) *world {
 func (w *world) start() {
 	w.t.Helper()
 	w.registry = prometheus.NewRegistry()
-	g, err := New(context.Background(), Options{Config: w.load(), Registerer: w.registry, Version: "test",
+	g, err := New(context.Background(), Options{Config: w.load(), Registerer: w.registry, Version: "test", PolicyTimeout: 10 * time.Second,
 		Log: w.log.logger()})
 	if err != nil {
 		w.t.Fatal(err)
