@@ -3,6 +3,7 @@ package configs
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,7 @@ func (l *loader) check(c *Config) {
 	if c.Gate.MaxRuns <= 0 {
 		l.wrong("gate.max_runs", "must be greater than 0: write the number of runs that may be open at the same time")
 	}
+	l.checkCollector(c.Tracing.Endpoint)
 	if c.CA.Dir == "" {
 		l.wrong("ca.dir", "must not be empty: write the folder of the certificate authority")
 	}
@@ -95,6 +97,18 @@ func (l *loader) checkAddress(key, address, want string) (loopback bool) {
 	}
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// checkCollector checks the collector's address, and does not repeat it: a wrong
+// one may hold a password, which has a variable of OpenTelemetry's own.
+func (l *loader) checkCollector(endpoint string) {
+	if endpoint == "" {
+		return
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		l.wrong("tracing.endpoint", `must be the base URL of a collector without credentials, query or fragment: write http://host:4318, or "" for no traces`)
+	}
 }
 
 func (l *loader) checkSocket(key, path string) {

@@ -25,6 +25,7 @@ type Config struct {
 	Proxy     Proxy     `koanf:"proxy"`
 	Gate      Gate      `koanf:"gate"`
 	Metrics   Metrics   `koanf:"metrics"`
+	Tracing   Tracing   `koanf:"tracing"`
 	Manifests Manifests `koanf:"manifests"`
 	Policy    Policy    `koanf:"policy"`
 	Secrets   Secrets   `koanf:"secrets"`
@@ -59,6 +60,11 @@ type Gate struct {
 // /readyz.
 type Metrics struct {
 	Listen string `koanf:"listen"` // host:port; "" switches the listener off
+}
+
+// Tracing configures OpenTelemetry traces.
+type Tracing struct {
+	Endpoint string `koanf:"endpoint"` // base URL of an OTLP/HTTP collector; "" switches them off
 }
 
 // Manifests configures where actions come from.
@@ -144,8 +150,8 @@ func (c *Config) Explicit(key string) bool {
 	return ok
 }
 
-// ChangedAddresses returns the keys of the listeners whose address differs in
-// next. These take effect at the next start only; everything else may be
+// ChangedAddresses returns the keys of the listeners and of the trace collector
+// whose address differs in next. These take effect at the next start only; everything else may be
 // applied to a running daemon.
 func (c *Config) ChangedAddresses(next *Config) []string {
 	var changed []string
@@ -153,6 +159,7 @@ func (c *Config) ChangedAddresses(next *Config) []string {
 		{"proxy.listen", c.Proxy.Listen, next.Proxy.Listen},
 		{"gate.socket", c.Gate.Socket, next.Gate.Socket},
 		{"metrics.listen", c.Metrics.Listen, next.Metrics.Listen},
+		{"tracing.endpoint", c.Tracing.Endpoint, next.Tracing.Endpoint},
 	} {
 		if a.old != a.new {
 			changed = append(changed, a.key)

@@ -101,7 +101,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 func TestKeysAreThoseOfTheContract(t *testing.T) {
 	want := strings.Fields(`proxy.listen proxy.default_actions proxy.upstream_ca_file proxy.upstream_proxy proxy.allow_private
 		proxy.max_request_bytes proxy.header_timeout proxy.idle_timeout proxy.drain_timeout gate.socket gate.max_runs
-		metrics.listen manifests.dirs manifests.bundled policy.dirs policy.data secrets.sops_secrets_file
+		metrics.listen tracing.endpoint manifests.dirs manifests.bundled policy.dirs policy.data secrets.sops_secrets_file
 		secrets.sops_key_file secrets.backend secrets.decrypt_timeout ca.dir audit.file audit.on_failure log.level log.format`)
 	if got := Keys(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -125,6 +125,8 @@ socket = "/run/g.sock"
 max_runs = 7
 [metrics]
 listen = ""
+[tracing]
+endpoint = "https://collector.example:4318/otlp"
 [manifests]
 dirs = ["/m"]
 bundled = false
@@ -157,6 +159,7 @@ format = "json"
 			MaxRequestBytes: 1000, HeaderTimeout: time.Second, IdleTimeout: 2 * time.Minute, DrainTimeout: 1500 * time.Millisecond,
 		},
 		Gate:      Gate{Socket: "/run/g.sock", MaxRuns: 7},
+		Tracing:   Tracing{Endpoint: "https://collector.example:4318/otlp"},
 		Manifests: Manifests{Dirs: []string{"/m"}},
 		Policy: Policy{Dirs: []string{"/p"}, Data: map[string]any{
 			"allow": []any{"x"}, "api.github.com": map[string]any{"limit": int64(5)},
@@ -361,8 +364,8 @@ func TestGateSocketIsInTheRuntimeDirectory(t *testing.T) {
 
 func TestChangedAddressesNeedARestart(t *testing.T) {
 	old := mustLoad(t, "", "XDG_RUNTIME_DIR=/run")
-	next := mustLoad(t, "[proxy]\nlisten = \"127.0.0.1:1\"\nidle_timeout = \"1s\"\n[metrics]\nlisten = \"\"\n", "XDG_RUNTIME_DIR=/run")
-	if got, want := old.ChangedAddresses(next), []string{"proxy.listen", "metrics.listen"}; !slices.Equal(got, want) {
+	next := mustLoad(t, "[proxy]\nlisten = \"127.0.0.1:1\"\nidle_timeout = \"1s\"\n[metrics]\nlisten = \"\"\n[tracing]\nendpoint = \"http://127.0.0.1:4318\"\n", "XDG_RUNTIME_DIR=/run")
+	if got, want := old.ChangedAddresses(next), []string{"proxy.listen", "metrics.listen", "tracing.endpoint"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := old.ChangedAddresses(old); got != nil {

@@ -77,6 +77,14 @@ func TestProblemsOfAFileSayWhereAndWhatToWrite(t *testing.T) {
 		"long sockets": {"[proxy]\nlisten = \"unix:" + long + "\"\n[gate]\nsocket = \"" + long + "\"\n", []string{
 			`:2:1: proxy.listen: ` + long + ` has 152 bytes and the path of a unix socket at most 107: write a shorter path`,
 			`:4:1: gate.socket: ` + long + ` has 152 bytes and the path of a unix socket at most 107: write a shorter path`}},
+		"a collector without a scheme": {"[tracing]\nendpoint = \"127.0.0.1:4318\"\n", []string{
+			`:2:1: tracing.endpoint: must be the base URL of a collector without credentials, query or fragment: write http://host:4318, or "" for no traces`}},
+		"a collector with a password": {"[tracing]\nendpoint = \"http://u:hunter2@127.0.0.1:4318\"\n", []string{
+			`:2:1: tracing.endpoint: must be the base URL of a collector without credentials, query or fragment: write http://host:4318, or "" for no traces`}},
+		"a collector of another scheme": {"[tracing]\nendpoint = \"grpc://127.0.0.1:4317\"\n", []string{
+			`:2:1: tracing.endpoint: must be the base URL of a collector without credentials, query or fragment: write http://host:4318, or "" for no traces`}},
+		"a collector with a query": {"[tracing]\nendpoint = \"http://127.0.0.1:4318?k=hunter2\"\n", []string{
+			`:2:1: tracing.endpoint: must be the base URL of a collector without credentials, query or fragment: write http://host:4318, or "" for no traces`}},
 		"an empty CA": {"[ca]\ndir = \"\"\n", []string{
 			`:2:1: ca.dir: must not be empty: write the folder of the certificate authority`}},
 		"an empty item": {"[manifests]\ndirs = [\"\"]\n", []string{

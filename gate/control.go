@@ -137,7 +137,7 @@ func (c *Control) guarded(serve func(*Control, http.ResponseWriter, *http.Reques
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := principal(r)
 		if err == nil {
-			err = serve(c, w, r, who)
+			err = serve(c, w, r.WithContext(c.gate.traces.Context(r)), who)
 		}
 		if err != nil {
 			c.fail(w, err)

@@ -44,6 +44,23 @@ type Executed struct {
 // Like [Gate.Open] it does not wait for an approval: code approval_required
 // comes with a ticket, and once that is approved the same call executes.
 func (g *Gate) Execute(ctx context.Context, q ExecuteRequest) (*Executed, error) {
+	ctx, span := g.traces.Start(ctx, "execute")
+	done, err := g.executeAsked(ctx, q)
+	e := audit.Event{Principal: q.Principal}
+	if err != nil {
+		failure := asError(err, "")
+		e.Run, e.Code = failure.Run, failure.Code
+	} else {
+		e.Run = done.Run
+	}
+	if e.Run != "" { // else the action is what a client typed
+		e.Action = q.Action
+	}
+	g.traces.End(span, e, "")
+	return done, err
+}
+
+func (g *Gate) executeAsked(ctx context.Context, q ExecuteRequest) (*Executed, error) {
 	st := g.state.Load()
 	open := OpenRequest{Principal: q.Principal, Door: cmp.Or(q.Door, DoorRun), Actions: []string{q.Action}, Args: q.Args, state: st,
 		TTL: q.TTL, MaxRequests: q.MaxRequests, MaxBytes: q.MaxBytes}

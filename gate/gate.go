@@ -25,6 +25,7 @@ import (
 	"github.com/latchgate/latchgate/policy"
 	"github.com/latchgate/latchgate/proxy"
 	"github.com/latchgate/latchgate/secrets"
+	"github.com/latchgate/latchgate/tracing"
 )
 
 // Options of a gate.
@@ -48,6 +49,7 @@ type Gate struct {
 	wireStats   *proxy.Metrics
 	secretStats *secrets.Metrics
 
+	traces        *tracing.Tracer // nil: off
 	audit         *audit.Log
 	auditFile     string // "": nothing is recorded
 	approvals     *Approvals
@@ -94,6 +96,9 @@ func New(ctx context.Context, o Options) (_ *Gate, err error) {
 			err = errors.Join(err, g.Shutdown(ctx))
 		}
 	}()
+	if g.traces, err = tracing.New(ctx, tracing.Options{Endpoint: c.Tracing.Endpoint, Version: o.Version, Log: o.Log}); err != nil {
+		return nil, err
+	}
 	// While the record can't be written, what is done is the operator's choice;
 	// to wait for it would hang what has ended already, and the shutdown.
 	if g.audit, err = audit.Open(c.Audit.File, audit.Options{Logger: o.Log, Lossy: true, Tolerant: c.Audit.OnFailure == "warn"}); err != nil {
@@ -176,7 +181,7 @@ func (g *Gate) newWire(c *configs.Config) (*proxy.Wire, error) {
 			return nil, fmt.Errorf("proxy.upstream_ca_file: %w", err)
 		}
 	}
-	return proxy.NewWire(proxy.WireConfig{Policy: g.policy, Audit: g.audit, Metrics: g.wireStats, Log: g.log, MaxRequestBytes: c.Proxy.MaxRequestBytes,
+	return proxy.NewWire(proxy.WireConfig{Policy: g.policy, Audit: g.audit, Metrics: g.wireStats, Log: g.log, Traces: g.traces, MaxRequestBytes: c.Proxy.MaxRequestBytes,
 		MustRecord: c.Audit.OnFailure == "refuse",
 		Upstream:   proxy.UpstreamConfig{Roots: roots, Proxy: c.Proxy.UpstreamProxy.Get(), AllowPrivate: c.Proxy.AllowPrivate}})
 }
@@ -313,6 +318,7 @@ func (g *Gate) Shutdown(ctx context.Context) error {
 	if st := g.state.Load(); st != nil {
 		g.retiredStores = append(g.retiredStores, st.secrets)
 	}
+	g.traces.Shutdown(ctx)
 	for _, s := range g.retiredStores {
 		errs = append(errs, s.Close())
 	}

@@ -69,10 +69,14 @@ type OpenedRun struct {
 // It never waits for an approval. Code approval_required comes with a ticket:
 // once that is approved, the same request opens the run.
 func (g *Gate) Open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
+	ctx, span := g.traces.Start(ctx, "open run")
 	o, err := g.open(ctx, q)
 	if err != nil {
-		return nil, g.refused(q, err)
+		refused := g.refused(q, err)
+		g.traces.End(span, audit.Event{Principal: q.Principal, Code: refused.Code}, "")
+		return nil, refused
 	}
+	g.traces.End(span, audit.Event{Run: o.ID, Principal: q.Principal, Actions: o.Actions, Secrets: o.SecretNames}, "")
 	return o, nil
 }
 

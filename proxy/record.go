@@ -83,6 +83,7 @@ func (x *exchange) record(d *Denial) {
 		m.overhead.Observe((x.head - x.waited).Seconds())
 	}
 	x.wire.audit.Record(e)
+	x.wire.traces.End(x.span, e, domain)
 }
 
 func (x *exchange) log(d *Denial, action, method string) {

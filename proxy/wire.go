@@ -10,10 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/policy"
 	"github.com/latchgate/latchgate/proxy/dialguard"
 	"github.com/latchgate/latchgate/proxy/target"
+	"github.com/latchgate/latchgate/tracing"
 )
 
 // Wire is the code between the two doors and the upstream. It is safe for
@@ -25,6 +28,7 @@ type Wire struct {
 	audit      *audit.Log
 	metrics    *Metrics
 	log        *slog.Logger
+	traces     *tracing.Tracer
 	maxRequest int64
 	mustRecord bool
 	now        func() time.Time
@@ -37,6 +41,7 @@ type WireConfig struct {
 	Audit    *audit.Log
 	Metrics  *Metrics
 	Log      *slog.Logger
+	Traces   *tracing.Tracer // nil: off
 	Upstream UpstreamConfig
 	// MaxRequestBytes bounds a request body; 0 means no bound.
 	MaxRequestBytes int64
@@ -51,7 +56,7 @@ func NewWire(c WireConfig) (*Wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Wire{up: up, guard: guard, policy: c.Policy, audit: c.Audit, metrics: c.Metrics, log: c.Log,
+	return &Wire{up: up, guard: guard, policy: c.Policy, audit: c.Audit, metrics: c.Metrics, log: c.Log, traces: c.Traces,
 		maxRequest: c.MaxRequestBytes, mustRecord: c.MustRecord, now: time.Now}, nil
 }
 
@@ -72,6 +77,7 @@ func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
 }
 
 func (x *exchange) roundTrip(r *http.Request) *http.Response {
+	x.span = x.wire.traces.Exchange(r, x.started)
 	t, path, err := target.FromURL(r.URL)
 	x.target = t
 	if err != nil {
@@ -89,6 +95,7 @@ type exchange struct {
 	wire      *Wire
 	run       *Run
 	started   time.Time
+	span      trace.Span // nil: off, or it did not get as far as the wire
 	method    string
 	target    target.Target
 	host      string // the Host field of it
