@@ -16,7 +16,9 @@ import (
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/configs"
+	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/policy"
+	"github.com/latchgate/latchgate/proxy"
 )
 
 // ApprovalTTL is how long a ticket is valid, from when it is asked for: the
@@ -57,7 +59,8 @@ type Approval struct {
 	MaxRequests int64      `json:"max_requests,omitempty"` // 0: no bound
 	MaxBytes    int64      `json:"max_bytes,omitempty"`    // 0: no bound
 	// Digest is the SHA-256 of all that the approval is bound to: principal,
-	// door, actions, arguments with their values, hosts, secrets and budget.
+	// door, actions with their manifests, arguments with their values, hosts,
+	// secrets and budget.
 	Digest    string    `json:"digest"`
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires"`
@@ -330,12 +333,36 @@ func argumentsOf(args map[string]any) []Argument {
 }
 
 // seal sets the digest. encoding/json sorts the arguments' names.
-func (a *Approval) seal(args map[string]any) error {
-	raw, err := json.Marshal([]any{a.Principal, a.Door, a.Actions, args, a.Hosts, a.Secrets, a.TTLSeconds, a.MaxRequests, a.MaxBytes})
+func (a *Approval) seal(args map[string]any, grants []proxy.Grant) error {
+	var granted []string
+	for i := range grants {
+		granted = append(granted, inFull(&grants[i]))
+	}
+	raw, err := json.Marshal([]any{a.Principal, a.Door, a.Actions, args, granted, a.TTLSeconds, a.MaxRequests, a.MaxBytes})
 	if err != nil {
 		return &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not JSON", Err: err}
 	}
 	sum := sha256.Sum256(raw)
 	a.Digest = "sha256:" + hex.EncodeToString(sum[:])
 	return nil
+}
+
+// inFull is a grant as text that is equal only where the same may be done: a
+// manifest that a reload changed needs another approval. It is in Go's syntax,
+// which has the patterns' own fields and sorts maps.
+func inFull(gr *proxy.Grant) string {
+	m := *gr.Manifest
+	m.File, m.Line, m.Template = "", 0, nil
+	m.Secrets = slices.Clone(m.Secrets)
+	for i := range m.Secrets {
+		m.Secrets[i].Inject = slices.Clone(m.Secrets[i].Inject)
+		for j := range m.Secrets[i].Inject {
+			m.Secrets[i].Inject[j].Line = 0
+		}
+	}
+	var template manifests.Template // apart: a pointer is printed as its address
+	if gr.Manifest.Template != nil {
+		template = *gr.Manifest.Template
+	}
+	return fmt.Sprintf("%#v %#v %#v %#v", m, template, gr.Secrets, gr.Hosts)
 }

@@ -114,6 +114,42 @@ func TestAnApprovalIsBoundToAllThatTheApproverSaw(t *testing.T) {
 	}
 }
 
+// A manifest that does something else under the same name, to the same host and
+// with the same secret, is not what was approved.
+func TestAnApprovalIsBoundToWhatTheManifestDoes(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"template": {"/items/{{id}}", "/accounts/{{id}}"},
+		"method":   {"allowed_methods: [POST]", "allowed_methods: [POST, DELETE]"},
+		"path":     {"allowed_methods: [POST]", `allowed_methods: [POST], allowed_paths: ["/items/*"]`},
+		"binding":  {"{name: TOKEN, required: true}", "{name: TOKEN, required: true, inject: [{as: header, header: X-Token}]}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := risky(t, "")
+			ticket := w.asks(alice, "1")
+			w.approves(ticket)
+			reload := func(manifest string) {
+				t.Helper()
+				w.write("actions/a.yaml", strings.ReplaceAll(manifest, "PORT", w.port))
+				if err := w.Reload(context.Background(), w.load()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			changed := strings.Replace(riskyManifest, change[0], change[1], 1)
+			if changed == riskyManifest {
+				t.Fatal("nothing is changed")
+			}
+			reload(changed)
+			if other := w.asks(alice, "1"); other == ticket {
+				t.Error("it has the same ticket")
+			}
+			reload("\n" + riskyManifest) // as it was, elsewhere in the file
+			if err := w.call(alice, "1"); err != nil {
+				t.Errorf("as it was approved: %v", err)
+			}
+		})
+	}
+}
+
 func TestAnApprovedTicketOpensOneRunHoweverManyAsk(t *testing.T) {
 	w := risky(t, "")
 	w.approves(w.asks(alice, "1"))

@@ -213,7 +213,7 @@ func (g *Gate) approved(q OpenRequest, grants []proxy.Grant, asks []ask) (ticket
 			want.Hosts = append(want.Hosts, h.String())
 		}
 	}
-	if err := want.seal(q.Args); err != nil {
+	if err := want.seal(q.Args, grants); err != nil {
 		return "", err
 	}
 	got, err := g.approvals.ask(want, q.Args)
