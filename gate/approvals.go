@@ -287,21 +287,31 @@ func (as *Approvals) move(ticket, from, to string) (moved bool, err error) {
 	return moved && err == nil, err
 }
 
-// update changes the tickets as they are on disk, in one step.
+// update changes the tickets as they are on disk, in one step, and forgets the
+// arguments of those that can't open a run any more.
 func (as *Approvals) update(change func([]Approval) ([]Approval, error)) error {
+	var ended []string
 	err := as.file.update(func(all []Approval) ([]Approval, error) {
 		now := as.now()
-		all = slices.DeleteFunc(all, func(a Approval) bool { return now.After(a.Expires.Add(keepEnded)) })
 		for i := range all {
 			if a := &all[i]; a.live() && !now.Before(a.Expires) {
 				a.State = ApprovalExpired
 			}
 		}
-		return change(all)
+		changed, err := change(slices.DeleteFunc(slices.Clone(all), func(a Approval) bool { return now.After(a.Expires.Add(keepEnded)) }))
+		for _, a := range slices.Concat(all, changed) {
+			if !a.live() {
+				ended = append(ended, a.Ticket)
+			}
+		}
+		return changed, err
 	})
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if err == nil {
+		for _, ticket := range ended {
+			delete(as.values, ticket)
+		}
 		close(as.changed)
 		as.changed = make(chan struct{})
 	}

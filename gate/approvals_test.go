@@ -150,6 +150,22 @@ func TestAnApprovalIsBoundToWhatTheManifestDoes(t *testing.T) {
 	}
 }
 
+// Values of arguments can be private: they go with their ticket, whether or not
+// anybody lists the tickets.
+func TestTheValuesOfAnEndedTicketAreForgotten(t *testing.T) {
+	w := risky(t, "")
+	w.approves(w.asks(alice, "1"))
+	if err := w.call(alice, "1"); err != nil {
+		t.Fatal(err)
+	}
+	as := w.Approvals()
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if len(as.values) != 0 {
+		t.Errorf("%d are kept", len(as.values))
+	}
+}
+
 func TestAnApprovedTicketOpensOneRunHoweverManyAsk(t *testing.T) {
 	w := risky(t, "")
 	w.approves(w.asks(alice, "1"))
