@@ -106,6 +106,9 @@ func repeatable(c *ast.Compiler) bool {
 	for _, b := range capabilities().Builtins {
 		fickle[b.Name] = b.Nondeterministic
 	}
+	// These look at the clock too, for whether a certificate is valid now.
+	fickle[ast.CryptoX509ParseAndVerifyCertificates.Name] = true
+	fickle[ast.CryptoX509ParseAndVerifyCertificatesWithOptions.Name] = true
 	found := false
 	for _, m := range c.Modules {
 		ast.WalkRefs(m, func(ref ast.Ref) bool {

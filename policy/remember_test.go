@@ -175,6 +175,20 @@ func TestPolicyThatLooksAtTheClockIsAskedEachTime(t *testing.T) {
 	}
 }
 
+// OPA does not count these among the functions whose result changes, and a
+// certificate expires.
+func TestPolicyThatVerifiesCertificatesIsAskedEachTime(t *testing.T) {
+	for _, call := range []string{
+		`crypto.x509.parse_and_verify_certificates(input.action)`,
+		`crypto.x509.parse_and_verify_certificates_with_options(input.action, {})`,
+	} {
+		e := engine(t, rules(t, "valid if "+call+"[0]\n"+`action := {"allow": true} if not valid`))
+		if d := e.Action(t.Context(), issue("low")); !d.Allow || e.rules.Load().actions != nil {
+			t.Errorf("%s: %+v, and it is remembered", call, d)
+		}
+	}
+}
+
 var benchData = map[string]any{"allow": []string{"slack_*"}, "deny": []string{"aws_*"}, "deny_hosts": []string{"evil.example"}}
 
 // BenchmarkAction is a decision on an action that nobody asked for before.
