@@ -58,7 +58,8 @@ func (a *app) newProvider(name, language string) error {
 		return &usageError{fmt.Errorf("there is no template in %q", language), "--lang is one of " + strings.Join(languages(), ", ")}
 	}
 	files := examples[i].Project(name)
-	if _, problems := manifests.Parse(name+".yaml", files[name+".yaml"]); manifests.HasErrors(problems) {
+	// The name was put into YAML, where "a # b" reads as "a".
+	if all, problems := manifests.Parse(name+".yaml", files[name+".yaml"]); manifests.HasErrors(problems) || len(all) != 1 || all[0].ActionID != name {
 		return &usageError{fmt.Errorf("%q is not a name", name), "an action's name is 1 to 128 of A-Z a-z 0-9 _ -"}
 	}
 	if err := os.Mkdir(name, 0o777); errors.Is(err, fs.ErrExist) {
