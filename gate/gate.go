@@ -275,15 +275,24 @@ func (g *Gate) Ready() error {
 	return nil
 }
 
-// Drain opens no more runs, stops taking requests, lets those under way and
-// executions finish until ctx is done, cuts what is left, and ends all runs.
-// The error says that something had to be cut.
-func (g *Gate) Drain(ctx context.Context) (err error) {
+// Refuse opens no more runs and refuses each request that comes from here on.
+// What is under way goes on; [Gate.Drain] ends it.
+func (g *Gate) Refuse() {
 	if g.runs != nil {
 		g.runs.Refuse()
 		draining := "latchgate is shutting down"
 		g.fault.Store(&draining)
 	}
+	if g.server != nil {
+		g.server.Refuse()
+	}
+}
+
+// Drain refuses what comes, lets the requests under way and
+// executions finish until ctx is done, cuts what is left, and ends all runs.
+// The error says that something had to be cut.
+func (g *Gate) Drain(ctx context.Context) (err error) {
+	g.Refuse()
 	if g.server != nil {
 		if err = g.server.Shutdown(ctx); err != nil {
 			err = fmt.Errorf("connections were cut: %w", err)

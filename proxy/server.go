@@ -140,12 +140,18 @@ func (s *Server) accept(ln net.Listener) error {
 	}
 }
 
-// Shutdown stops accepting, lets requests and tunnels finish until ctx is
-// done, and then cuts what is left. It returns ctx's error if something was cut.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Refuse answers each request from here on with "draining". What is under way
+// goes on; [Server.Shutdown] ends it.
+func (s *Server) Refuse() {
 	s.admit.Lock()
 	s.draining.Store(true)
 	s.admit.Unlock()
+}
+
+// Shutdown stops accepting, lets requests and tunnels finish until ctx is
+// done, and then cuts what is left. It returns ctx's error if something was cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Refuse()
 	s.drain()
 	s.tunnels.Close()
 	s.others.Close()

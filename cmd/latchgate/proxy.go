@@ -160,6 +160,7 @@ func (d *daemon) serve(ctx context.Context, load func() (*configs.Config, error)
 		}
 	}
 	cause := context.Cause(ctx)
+	d.gate.Refuse() // before it is said
 	d.log.Info("shutting down", "drain_timeout", d.gate.Config().Proxy.DrainTimeout)
 	err := d.shutdown()
 	wg.Wait()
