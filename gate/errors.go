@@ -29,6 +29,7 @@ const (
 	CodeRunEndless       = "run_endless"
 	CodeAuditUnavailable = "audit_unavailable"
 	CodeDraining         = "draining"
+	CodeCancelled        = "cancelled" // who asked gave up
 	CodeInternal         = "internal"
 )
 
@@ -65,10 +66,17 @@ func (e *Error) status() int {
 		return http.StatusConflict
 	case CodeOverloaded, CodeDraining, CodeAuditUnavailable:
 		return http.StatusServiceUnavailable
+	case CodeCancelled:
+		return 499 // nobody is there to read it; nginx has this number
 	case CodeInternal:
 		return http.StatusInternalServerError
 	}
 	return http.StatusBadGateway
+}
+
+// cancelled is the failure of a call whose caller gave up, whatever that broke.
+func cancelled(err error) *Error {
+	return &Error{Code: CodeCancelled, Message: "the call was cancelled", Err: err}
 }
 
 // asError makes the gate's error of what the packages below return.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/gate/provider"
 	"github.com/latchgate/latchgate/manifests"
+	"github.com/latchgate/latchgate/proxy"
 )
 
 // ExecuteRequest asks for one execution of an action through its provider.
@@ -89,17 +91,50 @@ func (g *Gate) executeAsked(ctx context.Context, q ExecuteRequest) (*Executed, e
 	if err != nil {
 		return nil, err
 	}
-	done, err := g.execute(ctx, a, run, raw, template)
-	if err == nil {
-		err = a.checkResult(done.Result)
-	}
-	g.recordExecution(q, a, run, err)
+	done, err := g.executeRun(ctx, q, a, run, raw, template)
 	if err != nil {
 		e := asError(err, a.ActionID)
 		e.Run = run.ID
 		return nil, e
 	}
 	return done, nil
+}
+
+// executeRun executes in an open run, closes it, validates the result, and
+// records what came of it. The record is not closed before that.
+func (g *Gate) executeRun(ctx context.Context, q ExecuteRequest, a *action, run *OpenedRun, args []byte, template *provider.Template) (done *Executed, err error) {
+	if g.executing.TryRLock() {
+		defer g.executing.RUnlock()
+		done, err = g.execute(ctx, a, run, args, template)
+	} else {
+		err = &Error{Code: CodeDraining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
+	}
+	if err != nil {
+		err = g.failure(ctx, run, err)
+	}
+	g.runs.Close(run.ID, endOf(err))
+	if err == nil {
+		err = a.checkResult(done.Result)
+	}
+	g.recordExecution(q, a, run, err)
+	return done, err
+}
+
+// Why the run of an execution ended, where the execution did not succeed.
+var (
+	errExecutionFailed    = errors.New("execution failed")
+	errExecutionCancelled = errors.New("execution cancelled")
+)
+
+func endOf(err error) error {
+	var e *Error
+	switch {
+	case err == nil:
+		return proxy.ErrRunClosed
+	case errors.As(err, &e) && e.Code == CodeCancelled:
+		return errExecutionCancelled
+	}
+	return errExecutionFailed
 }
 
 // least is the smaller of two bounds; 0 is none.
@@ -135,13 +170,8 @@ func providerTemplate(t *manifests.Template) *provider.Template {
 	return &provider.Template{Method: t.Method, URL: t.URLTemplate, Headers: t.Headers, Body: t.BodyTemplate}
 }
 
-// execute lets the provider work, and closes the run.
+// execute lets the provider work.
 func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte, template *provider.Template) (*Executed, error) {
-	defer g.Close(run.ID)
-	if !g.executing.TryRLock() {
-		return nil, &Error{Code: CodeDraining, Message: "latchgate is shutting down", Hint: "try again in a moment"}
-	}
-	defer g.executing.RUnlock()
 	started := time.Now()
 	// The execution ends with its run, whatever ended that.
 	ctx, cancel := context.WithCancel(ctx)
@@ -167,12 +197,17 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 			if requests == nil {
 				requests, end = run.run.Sequence(ctx)
 			}
-			return wire.Do(run.run, r.WithContext(requests)), nil
+			resp := wire.Do(run.run, r.WithContext(requests))
+			if err := ctx.Err(); err != nil { // what the wire says of that is no answer
+				_ = resp.Body.Close()
+				return nil, err
+			}
+			return resp, nil
 		},
 		Log: g.guestLog(a, run),
 	})
 	if err != nil {
-		return nil, g.guestFailure(run, err)
+		return nil, err
 	}
 	return &Executed{Run: run.ID, Action: a.ActionID, Result: result.Output, IOCalls: result.IOCalls, Duration: time.Since(started)}, nil
 }
@@ -185,12 +220,15 @@ func (g *Gate) guestLog(a *action, run *OpenedRun) func(slog.Level, string) {
 	}
 }
 
-// guestFailure is a failed execution as the caller sees it. A failure that the
-// guest reported carries the guest's own error document; where the run itself
-// ended first, that is the reason.
-func (g *Gate) guestFailure(run *OpenedRun, err error) error {
+// failure is a failed execution as the caller sees it. A failure that the guest
+// reported carries the guest's own error document; where the run itself ended
+// first, or the caller gave up, that is the reason.
+func (g *Gate) failure(ctx context.Context, run *OpenedRun, err error) error {
 	if run.run.Context().Err() != nil {
 		return &Error{Code: CodeRunUnknown, Message: "the run ended before its provider did", Err: err}
+	}
+	if ctx.Err() == context.Canceled {
+		return cancelled(err)
 	}
 	e := asError(err, "")
 	if p, ok := err.(*provider.Error); ok && len(p.Detail) > 0 {
@@ -208,7 +246,11 @@ func (g *Gate) recordExecution(q ExecuteRequest, a *action, run *OpenedRun, err 
 		if failure.Err != nil {
 			cause = failure.Err.Error()
 		}
-		g.log.Warn("execution failed", "run", run.ID, "action", a.ActionID, "code", failure.Code, "cause", cause)
+		level := slog.LevelWarn
+		if failure.Code == CodeCancelled { // nothing is wrong
+			level = slog.LevelInfo
+		}
+		g.log.Log(context.Background(), level, "execution failed", "run", run.ID, "action", a.ActionID, "code", failure.Code, "cause", cause)
 	}
 	g.audit.Record(e)
 }

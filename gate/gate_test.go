@@ -45,7 +45,8 @@ type world struct {
 	registry *prometheus.Registry
 	mu       sync.Mutex
 	arrived  []*http.Request
-	forgets  bool // keeps neither requests nor log, for benchmarks
+	forgets  bool                // keeps neither requests nor log, for benchmarks
+	arrives  func(*http.Request) // is called with each request before it is answered; nil: nothing is
 }
 
 // forget keeps neither requests nor log from now on: both would grow with a
@@ -86,6 +87,9 @@ func newWorld(t testing.TB, manifest, config string) *world {
 			w.arrived = append(w.arrived, seen)
 		}
 		w.mu.Unlock()
+		if w.arrives != nil {
+			w.arrives(r)
+		}
 		if r.Header.Get("Authorization") != "Bearer "+token {
 			rw.WriteHeader(http.StatusUnauthorized)
 		}

@@ -72,6 +72,9 @@ func (g *Gate) Open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	ctx, span := g.traces.Start(ctx, "open run")
 	o, err := g.open(ctx, q)
 	if err != nil {
+		if ctx.Err() == context.Canceled {
+			err = cancelled(err)
+		}
 		refused := g.refused(q, err)
 		g.traces.End(span, audit.Event{Principal: q.Principal, Code: refused.Code}, "")
 		return nil, refused
@@ -120,6 +123,9 @@ func (g *Gate) open(ctx context.Context, q OpenRequest) (*OpenedRun, error) {
 	view, err := g.resolve(ctx, st.secrets, grants)
 	if err != nil {
 		return nil, err
+	}
+	if err := ctx.Err(); err != nil { // nobody would use the run, nor the approval
+		return nil, cancelled(err)
 	}
 	return g.openDecided(q, grants, view, ticket)
 }
@@ -301,6 +307,10 @@ func (g *Gate) ended(r *proxy.Run, cause error) {
 		outcome = "expired"
 	case errors.Is(cause, proxy.ErrRunRevoked):
 		outcome = "revoked"
+	case errors.Is(cause, errExecutionFailed):
+		outcome = "failed"
+	case errors.Is(cause, errExecutionCancelled):
+		outcome = "cancelled"
 	}
 	open := time.Since(r.Opened)
 	for _, id := range r.Actions {

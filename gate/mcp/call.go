@@ -17,7 +17,7 @@ import (
 // there, for the model to read, and marked as an error.
 func (s *Server) call(ctx context.Context, action string, req *sdk.CallToolRequest) *sdk.CallToolResult {
 	args := map[string]any{}
-	if len(req.Params.Arguments) > 0 {
+	if raw := req.Params.Arguments; len(raw) > 0 && string(raw) != "null" { // which some clients send for none
 		var err error
 		if args, err = gate.DecodeArgs(req.Params.Arguments); err != nil {
 			return failed(&gate.Error{Code: gate.CodeArgumentsInvalid, Action: action, Message: "the arguments are not a JSON object"})
@@ -32,6 +32,8 @@ func (s *Server) call(ctx context.Context, action string, req *sdk.CallToolReque
 		if s.approved(ctx, ticket) {
 			p.says(action + " is running")
 			done, err = s.gate.Execute(ctx, q)
+		} else if ctx.Err() != nil {
+			err = ctx.Err()
 		}
 	}
 	if err != nil {
@@ -65,7 +67,7 @@ func asError(err error, action string) *gate.Error {
 		return e
 	}
 	if errors.Is(err, context.Canceled) {
-		return &gate.Error{Code: "cancelled", Action: action, Message: "the call was cancelled"}
+		return &gate.Error{Code: gate.CodeCancelled, Action: action, Message: "the call was cancelled"}
 	}
 	return &gate.Error{Code: gate.CodeInternal, Action: action, Message: "the gate does not answer", Hint: "is `latchgate proxy` still running?"}
 }

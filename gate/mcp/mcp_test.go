@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
@@ -181,5 +183,30 @@ func TestHeldCallThatNobodyApprovesIsPending(t *testing.T) {
 	res, err := client.CallTool(t.Context(), &sdk.CallToolParams{Name: "a"})
 	if err != nil || !res.IsError || len(g.asked) != 1 {
 		t.Errorf("%v, %+v, asked %d times", err, res, len(g.asked))
+	}
+}
+
+func TestCancelledCallSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := New(Options{Gate: &answers{err: &gate.Error{Code: gate.CodeApprovalRequired, Ticket: "apr-1"}}, Wait: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	for name, err := range map[string]error{
+		"waits for approval": &gate.Error{Code: gate.CodeApprovalRequired, Ticket: "apr-1"},
+		"daemon's client":    &url.Error{Op: "Post", URL: "http://latchgate/", Err: context.Canceled},
+	} {
+		s.gate = &answers{err: err}
+		res := s.call(ctx, "a", &sdk.CallToolRequest{Params: &sdk.CallToolParamsRaw{Name: "a"}})
+		if text := res.Content[0].(*sdk.TextContent).Text; !res.IsError || !strings.HasPrefix(text, gate.CodeCancelled+": ") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestNullArgumentsAreNone(t *testing.T) {
+	g := &answers{done: &gate.Executed{Result: json.RawMessage("{}")}}
+	s := New(Options{Gate: g, Log: slog.New(slog.DiscardHandler)})
+	res := s.call(t.Context(), "a", &sdk.CallToolRequest{Params: &sdk.CallToolParamsRaw{Name: "a", Arguments: json.RawMessage("null")}})
+	if res.IsError || len(g.asked) != 1 || len(g.asked[0].Args) != 0 {
+		t.Errorf("%+v, asked %+v", res, g.asked)
 	}
 }
