@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,10 @@ func TestTablesAreCapped(t *testing.T) {
 	wantCode(t, grow(maxTableEntries, unlimited...), CodeTrap)
 	wantCode(t, grow(maxTableEntries, 1, 0x70, 1, 1, 0xff, 0xff, 0xff, 0x7f), CodeTrap)
 	wantCode(t, grow(2, 1, 0x70, 1, 1, 2), CodeTrap) // a module's own limit stays
+	many := executing(writing(0, 2)).with(0, "{}")
+	many.table = append([]byte{maxTables + 1}, slices.Repeat([]byte{0x70, 0, 1}, maxTables+1)...)
+	_, err := r.Compile(context.Background(), Digest(many.encode()), many.encode())
+	wantCode(t, err, CodeInvalid)
 }
 
 func TestPrintedOutputIsCapped(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // Limits.MemoryMB does not cover, within reason.
 const (
 	maxModuleBytes  = 64 << 20
-	maxTableEntries = 1 << 17 // eight bytes of the host's memory each
+	maxTables       = 8       // compilers make one
+	maxTableEntries = 1 << 17 // of one table; eight bytes of the host's memory each
 )
 
 // Section ids of the binary format (WebAssembly core specification 5.5.2).
@@ -133,10 +134,13 @@ func allowImport(i importRef, kind byte) error {
 }
 
 // capTables rewrites a table section so that no table can be or become larger
-// than maxTableEntries. A table lives in the host's memory and wazero lets
+// than maxTableEntries, and refuses one of more than maxTables. A table lives in the host's memory and wazero lets
 // table.grow take as much as the module says, which is often no limit at all.
 func capTables(r *reader) ([]byte, error) {
 	n := r.u32()
+	if n > maxTables {
+		return nil, &Error{Code: CodeInvalid, Message: fmt.Sprintf("the module declares %d tables; at most %d are allowed", n, maxTables)}
+	}
 	content := binary.AppendUvarint(nil, uint64(n))
 	for ; n > 0 && r.err == nil; n-- {
 		kind, flags, least, most := r.byte(), r.byte(), r.u32(), uint32(maxTableEntries)
