@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -32,8 +33,7 @@ type action struct {
 
 	prepared func() (*provider.Template, error) // of a template without placeholders, once
 
-	compiling sync.Mutex
-	module    *provider.Module
+	module atomic.Pointer[provider.Module] // once it is compiled
 }
 
 func newAction(m *manifests.Manifest) *action {
@@ -97,10 +97,8 @@ func (a *action) prepareSchemas() error {
 // loadModule returns the action's compiled provider. A failed attempt is not
 // remembered: a module file that appears later is found.
 func (a *action) loadModule(ctx context.Context, rt *provider.Runtime) (*provider.Module, error) {
-	a.compiling.Lock()
-	defer a.compiling.Unlock()
-	if a.module != nil {
-		return a.module, nil
+	if m := a.module.Load(); m != nil {
+		return m, nil
 	}
 	digest := a.ProviderModuleDigest
 	var wasm []byte
@@ -119,6 +117,6 @@ func (a *action) loadModule(ctx context.Context, rt *provider.Runtime) (*provide
 	if err := m.CheckDeclared(a.RequiredImports); err != nil {
 		return nil, err
 	}
-	a.module = m
+	a.module.Store(m)
 	return m, nil
 }

@@ -13,7 +13,7 @@ import (
 // ownedByUs reports an error unless only this user can write to a file.
 func ownedByUs(info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return fmt.Errorf("mode %#o lets others write to it; make it 0700", mode)
+		return fmt.Errorf("mode %#o lets others write to it: remove it, it is made again with mode 0700", mode)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return errors.New("it belongs to another user")

@@ -23,8 +23,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -37,9 +39,9 @@ import (
 // Options of a [Runtime]. The zero value works: no cache on disk, no log.
 type Options struct {
 	// CacheDir is where compiled machine code is kept between processes. It is
-	// created with mode 0700; an existing one must belong to this user and be
-	// writable by nobody else, because what lies there is executed. Empty: no
-	// cache on disk.
+	// created with mode 0700; an existing one, and all that is in it, must belong
+	// to this user and be writable by nobody else, because what lies there is
+	// executed. Empty: no cache on disk.
 	CacheDir string
 	// Logger receives what an operator wants to know about compilation. Nil:
 	// nothing is logged.
@@ -119,7 +121,7 @@ func (r *Runtime) free(ctx context.Context) error {
 // openCache gives the compilation cache of dir, or one in memory.
 //
 // Machine code is read from there and jumped into, so a directory that somebody
-// else can write is refused rather than repaired.
+// else can write, or could write what lies in it, is refused rather than repaired.
 func openCache(dir string) (wazero.CompilationCache, error) {
 	if dir == "" {
 		return wazero.NewCompilationCache(), nil
@@ -127,12 +129,31 @@ func openCache(dir string) (wazero.CompilationCache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create compilation cache: %w", err)
 	}
-	info, err := os.Stat(dir)
+	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("look at compilation cache: %w", err)
 	}
-	if err := ownedByUs(info); err != nil {
-		return nil, fmt.Errorf("compilation cache %s: %w", dir, err)
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // another process' file that is renamed
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			err = ownedByUs(info)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compilation cache: %w", err)
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
@@ -172,7 +193,8 @@ func (r *Runtime) enter() error {
 }
 
 // Compile gives the module of a digest, compiling it on first use; callers that
-// ask for one digest at the same time wait for one compilation.
+// ask for one digest at the same time wait for one compilation, and any of them
+// may give up.
 //
 // digest is "sha256:" and 64 hex digits, and the SHA-256 of wasm must equal it
 // before a byte of wasm is looked at; or it is "builtin:" and a name that
@@ -183,9 +205,9 @@ func (r *Runtime) Compile(ctx context.Context, digest string, wasm []byte) (*Mod
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
-	defer r.active.Done()
 	wasm, err := verifyDigest(digest, wasm)
 	if err != nil {
+		r.active.Done()
 		return nil, err
 	}
 
@@ -198,18 +220,27 @@ func (r *Runtime) Compile(ctx context.Context, digest string, wasm []byte) (*Mod
 	r.mu.Unlock()
 
 	if found {
-		select {
-		case <-c.done:
-			return c.module, c.err
-		case <-ctx.Done():
-			return nil, &Error{Code: CodeCancelled, Message: "cancelled while the provider was compiled", Err: ctx.Err()}
-		}
+		r.active.Done()
+	} else {
+		// Others may be waiting for this compilation, so it is not cut short when
+		// the one caller that started it gives up.
+		go func() {
+			defer r.active.Done()
+			r.compileOnce(context.WithoutCancel(ctx), c, digest, wasm)
+		}()
 	}
-	// Others may be waiting for this compilation, so it is not cut short when
-	// the one caller that started it gives up.
+	select {
+	case <-c.done:
+		return c.module, c.err
+	case <-ctx.Done():
+		return nil, &Error{Code: CodeCancelled, Message: "cancelled while the provider was compiled", Err: ctx.Err()}
+	}
+}
+
+// compileOnce fills c, and forgets it where that failed.
+func (r *Runtime) compileOnce(ctx context.Context, c *compilation, digest string, wasm []byte) {
 	started := time.Now()
-	c.module, c.err = r.compile(context.WithoutCancel(ctx), digest, wasm)
-	if c.err != nil {
+	if c.module, c.err = r.compile(ctx, digest, wasm); c.err != nil {
 		r.mu.Lock()
 		delete(r.modules, digest)
 		r.mu.Unlock()
@@ -217,7 +248,6 @@ func (r *Runtime) Compile(ctx context.Context, digest string, wasm []byte) (*Mod
 		r.log.Debug("provider compiled", "digest", digest, "bytes", len(wasm), "took", time.Since(started))
 	}
 	close(c.done)
-	return c.module, c.err
 }
 
 // Keep forgets every compiled module whose digest is not listed. Executions

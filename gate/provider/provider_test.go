@@ -204,8 +204,60 @@ func TestCompilationCacheOnDiskIsUsedAndGuarded(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewRuntime(ctx, Options{CacheDir: dir}); err == nil || !strings.Contains(err.Error(), "0700") {
-		t.Errorf("a cache that others can write to was accepted: %v", err)
+	refused := func() {
+		t.Helper()
+		// What lay there while others could write may be theirs: that the mode is
+		// right again does not make it ours.
+		if _, err := NewRuntime(ctx, Options{CacheDir: dir}); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("a cache that others can write to was accepted: %v", err)
+		}
+	}
+	refused()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+	for _, path := range []string{filepath.Dir(files[0]), files[0]} {
+		info, err := os.Stat(path)
+		if err == nil {
+			err = os.Chmod(path, 0o777)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused()
+		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := NewRuntime(ctx, Options{CacheDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhoeverWaitsForACompilationCanGiveUp(t *testing.T) {
+	r := newRuntime(t)
+	wasm := executing(writing(0, 2)).with(0, "{}").encode()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	digest := Digest(wasm)
+	r.modules[digest] = &compilation{done: make(chan struct{})}
+	_, err := r.Compile(gone, digest, wasm)
+	wantCode(t, err, CodeCancelled)
+	delete(r.modules, digest)
+	// It goes on without the caller that began it.
+	if _, err := r.Compile(gone, digest, wasm); err != nil {
+		wantCode(t, err, CodeCancelled)
+	}
+	r.mu.Lock()
+	begun := r.modules[digest]
+	r.mu.Unlock()
+	if <-begun.done; begun.module == nil {
+		t.Error("the compilation was cut short")
 	}
 }
 
