@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,5 +247,29 @@ func TestAWaitIsNeverHeldLongerThanClientsDo(t *testing.T) {
 	for _, text := range []string{"-1s", "5", "soon"} {
 		_, err := waitOf(text)
 		code(t, err, CodeBadRequest)
+	}
+}
+
+func TestABodyOfMoreThanOneValueIsRefused(t *testing.T) {
+	w := newWorld(t, agentManifest, defaultConfig)
+	w.setSecrets(map[string]string{"TOKEN": token})
+	client := w.control()
+	const body = `{"door":"env","actions":["call"],"ttl_seconds":60}`
+	for _, behind := range []string{"", "\n", "{}", " x", ",", "\x00", body} {
+		resp, err := client.http.Post("http://latchgate/v1/runs", "application/json", strings.NewReader(body+behind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		want := http.StatusBadRequest
+		if strings.TrimSpace(behind) == "" {
+			want = http.StatusOK
+		}
+		if resp.StatusCode != want {
+			t.Errorf("with %q behind it: %s, want %d", behind, resp.Status, want)
+		}
+	}
+	if n := len(w.RunStatuses()); n != 2 {
+		t.Errorf("%d runs were opened, want 2", n)
 	}
 }

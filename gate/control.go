@@ -149,7 +149,13 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
 	d.DisallowUnknownFields()
 	d.UseNumber()
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+	err := d.Decode(into)
+	if err == nil {
+		if _, err = d.Token(); err == nil {
+			err = errors.New("more than one JSON value")
+		}
+	}
+	if !errors.Is(err, io.EOF) { // which is no body, or the end behind it
 		return &Error{Code: CodeBadRequest, Message: "the request body is not the JSON that this call takes", Err: err}
 	}
 	return nil
