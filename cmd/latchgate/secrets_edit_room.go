@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,9 +60,10 @@ func lockFolder(dir string) (*os.File, error) {
 
 // removeStaleScratch wipes what edits that were killed left behind.
 func removeStaleScratch(base string) {
-	stale, _ := filepath.Glob(filepath.Join(base, scratchPrefix+"*"))
-	for _, dir := range stale {
-		if !ownFolder(dir) {
+	entries, _ := os.ReadDir(base) // what can't be listed is not ours to clean
+	for _, e := range entries {
+		dir := filepath.Join(base, e.Name())
+		if !strings.HasPrefix(e.Name(), scratchPrefix) || !ownFolder(dir) {
 			continue
 		}
 		if lock, err := lockFolder(dir); err == nil {

@@ -246,23 +246,24 @@ func TestAnEditThatIsInterruptedLeavesNoText(t *testing.T) {
 func TestTheNextEditRemovesWhatAKilledOneLeft(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	h.write("room/.keep", "")
+	room := h.path("ro[om") // a name, and no pattern
+	h.write("ro[om/.keep", "")
 	h.write("editor.sh", `echo "editing $1"; while :; do sleep 1; done`)
 	edit := func() *terminal {
-		term := h.onTerminal([]string{"EDITOR=sh " + h.path("editor.sh")}, "secrets", "edit", "--tmpdir", h.path("room"))
+		term := h.onTerminal([]string{"EDITOR=sh " + h.path("editor.sh")}, "secrets", "edit", "--tmpdir", room)
 		term.wait("editing ")
 		return term
 	}
 	killed, working := edit(), edit()
 	_ = syscall.Kill(-killed.cmd.Process.Pid, syscall.SIGKILL)
 	killed.ended()
-	if left, _ := filepath.Glob(h.path("room/latchgate-edit-*")); len(left) != 2 {
+	if left, _ := filepath.Glob(h.path(`ro\[om/latchgate-edit-*`)); len(left) != 2 {
 		t.Fatalf("%v is there, want two folders", left)
 	}
-	if o := h.runWith("", []string{"EDITOR=true"}, "secrets", "edit", "--tmpdir", h.path("room")); o.status != 0 {
+	if o := h.runWith("", []string{"EDITOR=true"}, "secrets", "edit", "--tmpdir", room); o.status != 0 {
 		t.Errorf("status %d: %s", o.status, o.stderr)
 	}
-	left, _ := filepath.Glob(h.path("room/latchgate-edit-*"))
+	left, _ := filepath.Glob(h.path(`ro\[om/latchgate-edit-*`))
 	if len(left) != 1 {
 		t.Fatalf("%v is left, want that of the edit at work", left)
 	}
