@@ -184,8 +184,12 @@ func providerActions(dir string) (found []*manifests.Manifest, err error) {
 	if err != nil {
 		return nil, err
 	}
+	files, err := manifestFiles(dir)
+	if err != nil {
+		return nil, err
+	}
 	var wrong []error
-	for _, file := range manifestFiles(dir) {
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
@@ -207,19 +211,25 @@ func providerActions(dir string) (found []*manifests.Manifest, err error) {
 
 // manifestFiles are those of the folder itself: what lies below it is the
 // compiler's, such as node_modules.
-func manifestFiles(dir string) (files []string) {
-	for _, pattern := range []string{"*.yaml", "*.yml"} {
-		here, _ := filepath.Glob(filepath.Join(dir, pattern)) // fails for a bad pattern alone
-		files = append(files, here...)
+func manifestFiles(dir string) (files []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); (ext == ".yaml" || ext == ".yml") && !e.IsDir() {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
 	}
-	return files
+	return files, err
 }
 
 // writeDigest puts the digest into each manifest of a folder that names the
 // module, at the place where the old one stands. The rest of the file stays as
 // it is. It returns the files that changed.
 func writeDigest(dir, digest string) (written []string, err error) {
-	for _, file := range manifestFiles(dir) {
+	files, err := manifestFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
 		old, err := os.ReadFile(file)
 		if err != nil {
 			return written, err
