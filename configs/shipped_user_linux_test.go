@@ -180,6 +180,12 @@ func TestAgentOfAnotherUserHasTheRunAndNoKey(t *testing.T) {
 	if out, err := s.as(agentUser, s.program, "env", config, "--action", "github").CombinedOutput(); err == nil {
 		t.Errorf("the agent opens a run of its own:\n%s", out)
 	}
+	for _, command := range [][]string{{"runs", "list"}, {"env", "--action", "github"}, {"approvals", "list"}} {
+		out, err := s.as(agentUser, s.program, append(command, config)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "permission denied") || !strings.Contains(string(out), "the user who runs the daemon") || strings.Contains(string(out), "no latchgate proxy") {
+			t.Errorf("%v of another user: %v\n%s", command, err, out)
+		}
+	}
 	// What root edits, the daemon can still read.
 	set = s.as(0, s.program, "secrets", "set", "GITHUB_TOKEN", "--stdin", config)
 	set.Stdin = strings.NewReader("another-sentinel-of-the-other-user")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net"
 	"net/http"
@@ -19,6 +20,9 @@ import (
 // ErrNoDaemon is returned by [Dial] when no daemon answers on the socket.
 var ErrNoDaemon = errors.New("no latchgate proxy is running")
 
+// ErrSocketDenied is returned by [Dial] when this user may not use the socket.
+var ErrSocketDenied = errors.New("permission denied on the socket of the latchgate proxy")
+
 // Client talks to the daemon over its control socket.
 type Client struct {
 	http   *http.Client
@@ -26,7 +30,8 @@ type Client struct {
 }
 
 // Dial connects to the daemon on that socket. The error wraps [ErrNoDaemon]
-// where nothing answers; any other error means that something does.
+// where nothing answers, and [ErrSocketDenied] where this user may not ask; any
+// other error means that something does answer.
 func Dial(ctx context.Context, socket string) (*Client, error) {
 	c := &Client{http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -39,6 +44,9 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &c.Status)
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("%w (%s)", ErrSocketDenied, socket)
+		}
 		return nil, fmt.Errorf("%w (socket %s)", ErrNoDaemon, socket)
 	}
 	return c, err

@@ -51,7 +51,7 @@ func (a *app) withApprovals(c *cobra.Command, use func(approvals) error) (err er
 		return use(client)
 	}
 	if !errors.Is(err, gate.ErrNoDaemon) {
-		return err
+		return noDaemon(err, "look at the daemon's log")
 	}
 	record, err := audit.Open(cfg.Audit.File, audit.Options{})
 	if err != nil {

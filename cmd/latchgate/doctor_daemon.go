@@ -19,6 +19,8 @@ func (d *doctor) lookAtDaemon(ctx context.Context) {
 	switch {
 	case errors.Is(err, gate.ErrNoDaemon):
 		d.ok("daemon", "not running; `exec` and `run` do without", "start it with `latchgate proxy` if `env` or other users' clients need it")
+	case errors.Is(err, gate.ErrSocketDenied):
+		d.warn("daemon", err.Error(), "it is another user's: run this as that user or root, or set gate.socket to a daemon of your own")
 	case err != nil:
 		d.fail("daemon", fmt.Sprintf("the socket %s answers wrongly: %v", d.cfg.Gate.Socket, err), "restart the daemon; look at its log")
 	case !client.Status.Ready:

@@ -50,7 +50,7 @@ Whoever has them has the run, until it expires or is revoked.`,
 			}
 			client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
 			if err != nil {
-				return withHint(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
+				return noDaemon(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
 			}
 			var run *gate.OpenedRun
 			err = b.ask(c.Context(), a.err, client.WaitApproval, func() error {

@@ -27,7 +27,7 @@ func (a *app) connect(c *cobra.Command, cfg *configs.Config, door bool) (*sessio
 	if err == nil {
 		return &session{client: client}, nil
 	}
-	if !errors.Is(err, gate.ErrNoDaemon) {
+	if !errors.Is(err, gate.ErrNoDaemon) && !errors.Is(err, gate.ErrSocketDenied) {
 		return nil, err
 	}
 	if door {
