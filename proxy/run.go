@@ -77,6 +77,7 @@ type Run struct {
 	Principal string
 	Door      string
 	Actions   []string // action ids, in the order in which they were asked for
+	Grants    []Grant  // of the actions, as the run was opened with them
 	Opened    time.Time
 	Ticket    string
 
@@ -102,7 +103,7 @@ type Run struct {
 func newRun(c RunConfig, now time.Time) (*Run, string) {
 	id, token := randomID(6), randomID(24)
 	r := &Run{
-		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Opened: now, Ticket: c.Ticket,
+		ID: "run-" + id, Principal: c.Principal, Door: c.Door, Grants: c.Grants, Opened: now, Ticket: c.Ticket,
 		tokenHash: sha256.Sum256([]byte(token)), view: c.Secrets, maxRequests: c.MaxRequests, maxBytes: c.MaxBytes,
 	}
 	r.placeholders = newPlaceholders(c)
