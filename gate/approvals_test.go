@@ -443,3 +443,51 @@ func TestRenew(t *testing.T) {
 		t.Error("a refused renewal ended the run")
 	}
 }
+
+// A run keeps what it was opened with, so it is not renewed once that is not
+// what it would be given.
+func TestARenewalDoesNotOutliveWhatWasWithdrawn(t *testing.T) {
+	const wide = `
+action_id: call
+egress: {profile: proxy_allowlist, allowed_domains: ["api.localhost:PORT", other.example.com], allowed_methods: [GET, POST]}
+secrets: [{name: TOKEN}]
+`
+	config := worldConfig + defaultConfig
+	for name, c := range map[string]struct{ manifest, config string }{
+		"host":                {strings.Replace(wide, ", other.example.com", "", 1), config},
+		"method":              {strings.Replace(wide, "GET, POST", "GET", 1), config},
+		"secret":              {strings.Replace(wide, "secrets: [{name: TOKEN}]", "", 1), config},
+		"host by the policy":  {wide, config + "[policy.data]\ndeny_hosts = [\"other.example.com\"]\n"},
+		"the manifest itself": {strings.Replace(wide, "action_id: call", "action_id: another", 1), config},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, wide, defaultConfig)
+			w.setSecrets(map[string]string{"TOKEN": token})
+			run, err := w.Open(t.Context(), OpenRequest{Principal: alice, Door: DoorEnv, Actions: []string{"call"}, TTL: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reload := func(manifest, config string) {
+				t.Helper()
+				w.write("actions/a.yaml", strings.ReplaceAll(manifest, "PORT", w.port))
+				w.write("latchgate.toml", config)
+				if err := w.Reload(t.Context(), w.load()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reload(c.manifest, c.config)
+			want := CodeRunOutdated
+			if name == "the manifest itself" {
+				want = CodeActionUnknown
+			}
+			code(t, w.Renew(t.Context(), run.ID, time.Hour), want)
+			if run.run.Context().Err() != nil {
+				t.Error("the run ended before its time")
+			}
+			reload("\n"+wide, config) // as it was, elsewhere in the file
+			if err := w.Renew(t.Context(), run.ID, time.Hour); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

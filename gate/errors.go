@@ -27,6 +27,7 @@ const (
 	CodeOverloaded       = "overloaded"
 	CodeRunUnknown       = "run_unknown"
 	CodeRunEndless       = "run_endless"
+	CodeRunOutdated      = "run_outdated"
 	CodeAuditUnavailable = "audit_unavailable"
 	CodeDraining         = "draining"
 	CodeCancelled        = "cancelled" // who asked gave up
@@ -62,7 +63,7 @@ func (e *Error) status() int {
 		return http.StatusNotFound
 	case CodePolicyDenied, CodeApprovalRequired, CodeApprovalDenied:
 		return http.StatusForbidden
-	case CodeApprovalEnded:
+	case CodeApprovalEnded, CodeRunOutdated:
 		return http.StatusConflict
 	case CodeOverloaded, CodeDraining, CodeAuditUnavailable:
 		return http.StatusServiceUnavailable

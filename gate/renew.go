@@ -10,8 +10,10 @@ import (
 )
 
 // Renew lets a run that expires live for ttl from now on, unless it lives
-// longer already. The policy in force is asked again whether each of its
-// actions may run; what the run may do stays what it was opened with.
+// longer already. What the run may do stays what it was opened with, so that has
+// to be what a run of its actions would be given now: the manifests and the
+// policy in force are asked again, and where they say anything else, code
+// run_outdated sends the caller to open another.
 //
 // A run that was opened with an approval is not renewed: what was approved is
 // its life too.
@@ -41,17 +43,22 @@ func (g *Gate) Renew(ctx context.Context, id string, ttl time.Duration) error {
 
 func (g *Gate) decideAgain(ctx context.Context, r *proxy.Run) error {
 	st := g.state.Load()
-	for _, id := range r.Actions {
+	for i := range r.Grants {
+		had := &r.Grants[i]
+		id := had.Manifest.ActionID
 		a, err := st.actions.find(id)
 		if err != nil {
 			return err
 		}
-		_, why, err := g.decide(ctx, OpenRequest{Principal: r.Principal, Door: r.Door, Actions: r.Actions}, a.Manifest)
-		if err != nil {
+		has, why, err := g.decide(ctx, OpenRequest{Principal: r.Principal, Door: r.Door, Actions: r.Actions}, a.Manifest)
+		switch {
+		case err != nil:
 			return err
-		}
-		if why != "" {
+		case why != "":
 			return &Error{Code: CodeApprovalRequired, Run: r.ID, Action: id, Message: fmt.Sprintf("action %s needs approval now: %s", id, why), Hint: "open another run, which asks for it"}
+		case inFull(&has) != inFull(had):
+			return &Error{Code: CodeRunOutdated, Run: r.ID, Action: id, Message: fmt.Sprintf("action %s, or what the policy approves of it, has changed since the run was opened", id),
+				Hint: "open another run: this one ends at its time"}
 		}
 	}
 	return nil

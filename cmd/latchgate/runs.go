@@ -62,7 +62,8 @@ func (a *app) renewCommand() *cobra.Command {
 	var ttl time.Duration
 	c := &cobra.Command{Use: "renew RUN", Short: "Let a run of `latchgate env` live longer", Args: cobra.ExactArgs(1),
 		Long: `Let a run that expires live for --ttl from now on, unless it lives longer already.
-The policy is asked again. A run that was opened with an approval is not renewed.`,
+The policy is asked again. A run that was opened with an approval is not renewed,
+nor one whose manifests, or what the policy approves of them, have changed.`,
 		Example: "  latchgate runs renew run-1a2b3c4d5e6f --ttl 2h",
 		RunE: func(c *cobra.Command, args []string) error {
 			if ttl <= 0 {
