@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -16,9 +14,7 @@ import (
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/configs"
-	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/policy"
-	"github.com/latchgate/latchgate/proxy"
 )
 
 // ApprovalTTL is how long a ticket is valid, from when it is asked for: the
@@ -88,7 +84,7 @@ type Approvals struct {
 	now   func() time.Time
 
 	mu      sync.Mutex
-	values  map[string]map[string]any // arguments of live tickets; in memory alone
+	values  map[string]map[string]any // arguments of live tickets, for ApprovalTTL at most; in memory alone
 	changed chan struct{}             // closed and replaced when this process changes a ticket
 }
 
@@ -108,6 +104,7 @@ func OpenApprovals(c *configs.Config, log *audit.Log) *Approvals {
 // List returns the tickets, newest first: those that wait, those that were
 // approved, and the ones that ended in the last hour.
 func (as *Approvals) List() ([]Approval, error) {
+	held := as.held()
 	all, err := as.file.read()
 	if err != nil {
 		return nil, err
@@ -117,6 +114,7 @@ func (as *Approvals) List() ([]Approval, error) {
 	for i := range all {
 		as.complete(&all[i])
 	}
+	as.forgetEnded(held, all)
 	slices.SortFunc(all, func(a, b Approval) int {
 		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.Ticket, b.Ticket))
 	})
@@ -148,7 +146,6 @@ func (as *Approvals) complete(a *Approval) {
 		a.State = ApprovalExpired
 	}
 	if !a.live() {
-		delete(as.values, a.Ticket)
 		return
 	}
 	args := as.values[a.Ticket]
@@ -257,11 +254,41 @@ func (as *Approvals) ask(want Approval, args map[string]any) (*Approval, error) 
 		as.audit.Record(audit.Event{Kind: audit.Approval, Code: "requested", Ticket: got.Ticket, Principal: got.Principal, Actions: got.Actions, Secrets: got.Secrets})
 	}
 	if got.live() && len(args) > 0 {
-		as.mu.Lock()
-		as.values[got.Ticket] = args
-		as.mu.Unlock()
+		as.hold(&got, args)
 	}
 	return &got, nil
+}
+
+// hold keeps the arguments of a live ticket, at the latest until it expires:
+// another process may decide on it, or remove it, and nobody ask here again.
+func (as *Approvals) hold(a *Approval, args map[string]any) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.values[a.Ticket] == nil {
+		time.AfterFunc(a.Expires.Sub(as.now()), func() {
+			as.mu.Lock()
+			defer as.mu.Unlock()
+			delete(as.values, a.Ticket)
+		})
+	}
+	as.values[a.Ticket] = args
+}
+
+// held are the tickets whose arguments are held: each of them is on disk.
+func (as *Approvals) held() []string {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return slices.Collect(maps.Keys(as.values))
+}
+
+// forgetEnded lets go of the arguments of those held whose ticket, as all of
+// them on disk show, has ended or is gone. as.mu is held.
+func (as *Approvals) forgetEnded(held []string, all []Approval) {
+	for _, ticket := range held {
+		if find(all, func(a *Approval) bool { return a.Ticket == ticket && a.live() }) == nil {
+			delete(as.values, ticket)
+		}
+	}
 }
 
 // claim uses an approved ticket up, or says that somebody else did. It is on
@@ -290,28 +317,22 @@ func (as *Approvals) move(ticket, from, to string) (moved bool, err error) {
 // update changes the tickets as they are on disk, in one step, and forgets the
 // arguments of those that can't open a run any more.
 func (as *Approvals) update(change func([]Approval) ([]Approval, error)) error {
-	var ended []string
-	err := as.file.update(func(all []Approval) ([]Approval, error) {
-		now := as.now()
+	held := as.held()
+	var now []Approval
+	err := as.file.update(func(all []Approval) (_ []Approval, err error) {
+		at := as.now()
 		for i := range all {
-			if a := &all[i]; a.live() && !now.Before(a.Expires) {
+			if a := &all[i]; a.live() && !at.Before(a.Expires) {
 				a.State = ApprovalExpired
 			}
 		}
-		changed, err := change(slices.DeleteFunc(slices.Clone(all), func(a Approval) bool { return now.After(a.Expires.Add(keepEnded)) }))
-		for _, a := range slices.Concat(all, changed) {
-			if !a.live() {
-				ended = append(ended, a.Ticket)
-			}
-		}
-		return changed, err
+		now, err = change(slices.DeleteFunc(all, func(a Approval) bool { return at.After(a.Expires.Add(keepEnded)) }))
+		return now, err
 	})
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if err == nil {
-		for _, ticket := range ended {
-			delete(as.values, ticket)
-		}
+		as.forgetEnded(held, now)
 		close(as.changed)
 		as.changed = make(chan struct{})
 	}
@@ -340,39 +361,4 @@ func argumentsOf(args map[string]any) []Argument {
 		list = append(list, Argument{Name: name, Bytes: policy.SizeOf(args[name])})
 	}
 	return list
-}
-
-// seal sets the digest. encoding/json sorts the arguments' names.
-func (a *Approval) seal(args map[string]any, grants []proxy.Grant) error {
-	var granted []string
-	for i := range grants {
-		granted = append(granted, inFull(&grants[i]))
-	}
-	raw, err := json.Marshal([]any{a.Principal, a.Door, a.Actions, args, granted, a.TTLSeconds, a.MaxRequests, a.MaxBytes})
-	if err != nil {
-		return &Error{Code: CodeArgumentsInvalid, Message: "the arguments are not JSON", Err: err}
-	}
-	sum := sha256.Sum256(raw)
-	a.Digest = "sha256:" + hex.EncodeToString(sum[:])
-	return nil
-}
-
-// inFull is a grant as text that is equal only where the same may be done: a
-// manifest that a reload changed needs another approval. It is in Go's syntax,
-// which has the patterns' own fields and sorts maps.
-func inFull(gr *proxy.Grant) string {
-	m := *gr.Manifest
-	m.File, m.Line, m.Template = "", 0, nil
-	m.Secrets = slices.Clone(m.Secrets)
-	for i := range m.Secrets {
-		m.Secrets[i].Inject = slices.Clone(m.Secrets[i].Inject)
-		for j := range m.Secrets[i].Inject {
-			m.Secrets[i].Inject[j].Line = 0
-		}
-	}
-	var template manifests.Template // apart: a pointer is printed as its address
-	if gr.Manifest.Template != nil {
-		template = *gr.Manifest.Template
-	}
-	return fmt.Sprintf("%#v %#v %#v %#v", m, template, gr.Secrets, gr.Hosts)
 }

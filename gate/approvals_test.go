@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchgate/latchgate/audit"
@@ -442,6 +443,47 @@ func TestRenew(t *testing.T) {
 	if errors.Is(kept.run.Context().Err(), context.Canceled) {
 		t.Error("a refused renewal ended the run")
 	}
+}
+
+// Another process decides on a ticket, or removes it, and this one is not told.
+func TestTheValuesOfATicketThatAnotherProcessEndedAreForgotten(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, other *Approvals, ticket string){
+		"denied":  func(t *testing.T, other *Approvals, ticket string) { _ = errOf(other.Deny(ticket, "user:boss")) },
+		"removed": func(t *testing.T, other *Approvals, _ string) { _ = os.Remove(other.file.path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := risky(t, "")
+			ticket := w.asks(alice, "private")
+			as := w.Approvals()
+			end(t, OpenApprovals(w.Config(), nil), ticket)
+			if len(as.held()) != 1 {
+				t.Fatal("nothing was held")
+			}
+			if _, err := as.List(); err != nil || len(as.held()) != 0 {
+				t.Errorf("after a list: %v are held, %v", as.held(), err)
+			}
+		})
+	}
+}
+
+func TestTheValuesOfATicketAreHeldUntilItExpiresAtMost(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		as := &Approvals{file: ticketFile{filepath.Join(dir, "approvals.json")}, now: time.Now, values: map[string]map[string]any{}, changed: make(chan struct{})}
+		if _, err := as.ask(Approval{Digest: "d"}, map[string]any{"id": "private"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(ApprovalTTL - 1)
+		synctest.Wait()
+		if len(as.held()) != 1 {
+			t.Error("forgotten before the ticket has ended")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if len(as.held()) != 0 {
+			t.Error("held although the ticket has ended, and nobody asks")
+		}
+	})
 }
 
 // A run keeps what it was opened with, so it is not renewed once that is not
