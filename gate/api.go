@@ -1,10 +1,6 @@
 package gate
 
-import (
-	"time"
-
-	"github.com/latchgate/latchgate/manifests"
-)
+import "time"
 
 // The bodies of the control API, as docs/openapi.yaml has them. [Approval],
 // [Executed], [OpenedRun], [Error] and audit.Entry are the others.
@@ -81,6 +77,7 @@ type ActionStatus struct {
 	Hosts          []string       `json:"hosts"`
 	Methods        []string       `json:"methods,omitempty"` // none: all
 	Paths          []string       `json:"paths,omitempty"`   // none: all
+	Request        string         `json:"request,omitempty"` // method and URL of the template
 	SideEffects    []string       `json:"side_effects,omitempty"`
 	Secrets        []ActionSecret `json:"secrets"`
 	RequestSchema  map[string]any `json:"request_schema,omitempty"`
@@ -91,24 +88,8 @@ type ActionStatus struct {
 
 // ActionSecret is a secret that an action declares.
 type ActionSecret struct {
-	Name     string `json:"name"`
-	Required bool   `json:"required"`
-	Env      string `json:"env"` // variable that carries the placeholder
-}
-
-// DescribeAction is what GET /v1/actions says of a manifest.
-func DescribeAction(m *manifests.Manifest) ActionStatus {
-	s := ActionStatus{ID: m.ActionID, Version: m.Version, Description: m.Description, RiskLevel: string(m.RiskLevel), Tags: m.Tags,
-		Provider: m.ProviderModuleDigest, Hosts: []string{}, Methods: m.Egress.AllowedMethods, SideEffects: m.DeclaredSideEffects,
-		Secrets: []ActionSecret{}, RequestSchema: m.IO.RequestSchema, ResponseSchema: m.IO.ResponseSchema, File: m.File, Line: m.Line}
-	for _, h := range m.Egress.AllowedDomains {
-		s.Hosts = append(s.Hosts, h.String())
-	}
-	for _, p := range m.Egress.AllowedPaths {
-		s.Paths = append(s.Paths, p.String())
-	}
-	for _, secret := range m.Secrets {
-		s.Secrets = append(s.Secrets, ActionSecret{Name: secret.Name, Required: secret.Required, Env: secret.Env})
-	}
-	return s
+	Name     string   `json:"name"`
+	Required bool     `json:"required"`
+	Env      string   `json:"env"`    // variable that carries the placeholder
+	Inject   []string `json:"inject"` // where it is put, in words
 }

@@ -473,12 +473,12 @@ func TestTheValuesOfATicketAreHeldUntilItExpiresAtMost(t *testing.T) {
 		if _, err := as.ask(Approval{Digest: "d"}, map[string]any{"id": "private"}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(ApprovalTTL - 1)
+		time.Sleep(ApprovalTTL - time.Second)
 		synctest.Wait()
 		if len(as.held()) != 1 {
 			t.Error("forgotten before the ticket has ended")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(as.held()) != 0 {
 			t.Error("held although the ticket has ended, and nobody asks")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/manifests"
 )
 
@@ -43,95 +44,6 @@ func (a *app) actionsCommand() *cobra.Command {
 	return c
 }
 
-// actionView is an action as the commands print it.
-type actionView struct {
-	ID          string         `json:"action_id"`
-	Version     string         `json:"version,omitempty"`
-	Description string         `json:"description,omitempty"`
-	Risk        string         `json:"risk_level"`
-	Tags        []string       `json:"tags,omitempty"`
-	SideEffects []string       `json:"side_effects,omitempty"`
-	Provider    string         `json:"provider,omitempty"`
-	Hosts       []string       `json:"hosts"`
-	Methods     []string       `json:"methods,omitempty"`
-	Paths       []string       `json:"paths,omitempty"`
-	Request     string         `json:"request,omitempty"` // method and URL of the template
-	Secrets     []secretView   `json:"secrets"`
-	Args        map[string]any `json:"request_schema,omitempty"`
-	File        string         `json:"file"`
-	Line        int            `json:"line"`
-}
-
-type secretView struct {
-	Name     string   `json:"name"`
-	Required bool     `json:"required"`
-	Env      string   `json:"env"`
-	Inject   []string `json:"inject"`
-}
-
-func viewOf(m *manifests.Manifest) actionView {
-	v := actionView{ID: m.ActionID, Version: m.Version, Description: m.Description, Risk: string(m.RiskLevel), Tags: m.Tags, SideEffects: m.DeclaredSideEffects,
-		Provider: m.ProviderModuleDigest, Methods: m.Egress.AllowedMethods, Hosts: []string{}, Secrets: []secretView{},
-		Args: m.IO.RequestSchema, File: m.File, Line: m.Line}
-	for _, h := range m.Egress.AllowedDomains {
-		v.Hosts = append(v.Hosts, h.String())
-	}
-	for _, p := range m.Egress.AllowedPaths {
-		v.Paths = append(v.Paths, p.String())
-	}
-	for _, s := range m.Secrets {
-		sv := secretView{Name: s.Name, Required: s.Required, Env: s.Env, Inject: []string{}}
-		for _, b := range s.Inject {
-			sv.Inject = append(sv.Inject, describeBinding(&b))
-		}
-		v.Secrets = append(v.Secrets, sv)
-	}
-	if m.Template != nil {
-		v.Request = m.Template.Method + " " + m.Template.URLTemplate
-	}
-	return v
-}
-
-// describeBinding says in words where a binding puts its secret.
-func describeBinding(b *manifests.Binding) string {
-	place := string(b.As)
-	switch b.As {
-	case manifests.Basic:
-		place = "basic, user " + b.Username
-	case manifests.Header:
-		place = fmt.Sprintf("header %s: %s", b.Header, b.Format)
-	case manifests.Query:
-		place = "query " + b.Param
-	case manifests.Path:
-		place = "path " + b.Format
-	case manifests.Placeholder:
-		place = "placeholder in " + strings.Join(b.In, ", ")
-	}
-	hosts := make([]string, len(b.Hosts))
-	for i, h := range b.Hosts {
-		hosts[i] = h.String()
-	}
-	place += " on " + strings.Join(hosts, ", ")
-	if len(b.Methods) > 0 {
-		place += " for " + strings.Join(b.Methods, ", ")
-	}
-	if len(b.Paths) > 0 {
-		place += " at " + joinPaths(b.Paths)
-	}
-	if len(b.ExceptPaths) > 0 {
-		place += " but not at " + joinPaths(b.ExceptPaths)
-	}
-	return place
-}
-
-func joinPaths(paths []manifests.PathPattern) string {
-	texts := make([]string, len(paths))
-	for i, p := range paths {
-		texts[i] = p.String()
-	}
-	return strings.Join(texts, ", ")
-}
-
 // catalog loads the manifests; problems of errors go to standard error.
 func (a *app) catalog(c *cobra.Command) (*manifests.Catalog, error) {
 	cfg, err := a.config(c)
@@ -154,13 +66,13 @@ type actionFilter struct {
 	yaml               bool
 }
 
-func (f *actionFilter) lists(v *actionView) bool {
+func (f *actionFilter) lists(v *gate.ActionStatus) bool {
 	for _, tag := range f.tags {
 		if !slices.Contains(v.Tags, tag) {
 			return false
 		}
 	}
-	if len(f.risks) > 0 && !slices.Contains(f.risks, v.Risk) {
+	if len(f.risks) > 0 && !slices.Contains(f.risks, v.RiskLevel) {
 		return false
 	}
 	about := v.ID + "\n" + v.Description + "\n" + strings.Join(v.Tags, "\n") + "\n" + strings.Join(v.Hosts, "\n")
@@ -188,9 +100,9 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 	if err != nil {
 		return err
 	}
-	views, rows := []actionView{}, [][]string{}
+	views, rows := []gate.ActionStatus{}, [][]string{}
 	for _, m := range catalog.All() {
-		v := viewOf(m)
+		v := gate.DescribeAction(m)
 		if !only.lists(&v) {
 			continue
 		}
@@ -203,7 +115,7 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 		if v.Provider != "" {
 			kind = "run, agents"
 		}
-		rows = append(rows, []string{v.ID, v.Risk, kind, strings.Join(names, ","), few(v.Hosts)})
+		rows = append(rows, []string{v.ID, v.RiskLevel, kind, strings.Join(names, ","), few(v.Hosts)})
 	}
 	if only.yaml {
 		return a.printManifests(catalog, views)
@@ -218,7 +130,7 @@ func (a *app) listActions(c *cobra.Command, only actionFilter, asJSON bool) erro
 }
 
 // printManifests prints the bundled manifests of those actions as one file.
-func (a *app) printManifests(catalog *manifests.Catalog, views []actionView) error {
+func (a *app) printManifests(catalog *manifests.Catalog, views []gate.ActionStatus) error {
 	printed := 0
 	for _, v := range views {
 		text := catalog.Text(v.ID)
@@ -254,12 +166,12 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 	if !ok {
 		return unknownAction(catalog, id)
 	}
-	v := viewOf(m)
+	v := gate.DescribeAction(m)
 	if asJSON {
 		return printJSON(a.out, v)
 	}
 	rows := [][]string{
-		{"description", v.Description}, {"version", v.Version}, {"risk", v.Risk}, {"side effects", strings.Join(v.SideEffects, ", ")}, {"tags", strings.Join(v.Tags, ", ")},
+		{"description", v.Description}, {"version", v.Version}, {"risk", v.RiskLevel}, {"side effects", strings.Join(v.SideEffects, ", ")}, {"tags", strings.Join(v.Tags, ", ")},
 		{"provider", v.Provider}, {"request", v.Request},
 		{"hosts", strings.Join(v.Hosts, ", ")}, {"methods", orAny(v.Methods)}, {"paths", orAny(v.Paths)},
 	}
@@ -270,8 +182,8 @@ func (a *app) showAction(c *cobra.Command, id string, asJSON bool) error {
 		}
 		rows = append(rows, []string{"secret " + s.Name, need + "; " + strings.Join(s.Inject, "; ")})
 	}
-	properties, _ := v.Args["properties"].(map[string]any)
-	required := fmt.Sprint(v.Args["required"])
+	properties, _ := v.RequestSchema["properties"].(map[string]any)
+	required := fmt.Sprint(v.RequestSchema["required"])
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		property, _ := properties[name].(map[string]any)
 		need := ""
@@ -292,12 +204,12 @@ func orAny(rules []string) string {
 }
 
 // usageOf is a command line that uses the action.
-func usageOf(v *actionView) string {
+func usageOf(v *gate.ActionStatus) string {
 	if v.Provider == "" {
 		return "latchgate exec --action " + v.ID + " -- COMMAND"
 	}
 	line := "latchgate run " + v.ID
-	required, _ := v.Args["required"].([]any)
+	required, _ := v.RequestSchema["required"].([]any)
 	for _, name := range required {
 		line += fmt.Sprintf(" %v=…", name)
 	}

@@ -133,11 +133,7 @@ func (s *screens) Installation(ctx context.Context) (found tui.Installation) {
 		return found
 	}
 	for _, m := range d.catalog.All() {
-		act := tui.Action{ActionStatus: gate.DescribeAction(m), Inject: map[string][]string{}}
-		for _, secret := range viewOf(m).Secrets {
-			act.Inject[secret.Name] = secret.Inject
-		}
-		found.Actions = append(found.Actions, act)
+		found.Actions = append(found.Actions, gate.DescribeAction(m))
 	}
 	for _, p := range d.problems {
 		where := p.File

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"github.com/latchgate/latchgate/gate"
 )
 
 // actions are the manifests on disk, with what each lacks.
@@ -33,7 +35,7 @@ func (s *shared) has(name string) bool {
 }
 
 // lacks are the secrets that the action requires and that are not set.
-func (s *shared) lacks(act *Action) (names []string) {
+func (s *shared) lacks(act *gate.ActionStatus) (names []string) {
 	for _, sec := range act.Secrets {
 		if sec.Required && !s.has(sec.Name) {
 			names = append(names, sec.Name)
@@ -97,7 +99,7 @@ func (a *actions) view(width, height int) []string {
 	return a.browser.view(width, height, heading, "there are no actions; manifests.dirs names the folders of their manifests", a.about)
 }
 
-func (a *actions) state(act *Action) (cell, bool) {
+func (a *actions) state(act *gate.ActionStatus) (cell, bool) {
 	missing := a.lacks(act)
 	notes, wrong := a.problemsOf(act.ID)
 	switch {
@@ -128,7 +130,7 @@ func faultLines(fault string, width int) (lines []string) {
 }
 
 func (a *actions) about(id string) []pair {
-	i := slices.IndexFunc(a.install.Actions, func(x Action) bool { return x.ID == id })
+	i := slices.IndexFunc(a.install.Actions, func(x gate.ActionStatus) bool { return x.ID == id })
 	if i < 0 {
 		return nil
 	}
@@ -145,7 +147,7 @@ func (a *actions) about(id string) []pair {
 			c = dim("missing, optional")
 		}
 		pairs = append(pairs, pair{"secret", cell{sec.Name + ": " + c.text, c.style}})
-		for _, where := range act.Inject[sec.Name] {
+		for _, where := range sec.Inject {
 			pairs = append(pairs, pair{"", text("goes as " + where)})
 		}
 	}

@@ -164,12 +164,11 @@ func newFixed() *fixed {
 			{Name: "OPENAI_API_KEY", Required: true, InUse: true, Actions: []string{"openai"}, Hosts: []string{"api.openai.com"}},
 		},
 	}
-	f.install.Actions = []Action{
-		{ActionStatus: gate.ActionStatus{ID: "asana", RiskLevel: "medium", Hosts: []string{"app.asana.com"}, Secrets: []gate.ActionSecret{{Name: "ASANA_TOKEN", Required: true}}, File: "bundled:asana.yaml", Line: 1}},
-		{ActionStatus: gate.ActionStatus{ID: "github", Version: "1.0.0", Description: "Everything on GitHub, for agents.", RiskLevel: "medium", Hosts: []string{"api.github.com", "github.com"}, Secrets: []gate.ActionSecret{{Name: "GITHUB_TOKEN", Required: true}}, File: "/home/ann/manifests/github.yaml", Line: 1},
-			Inject: map[string][]string{"GITHUB_TOKEN": {"bearer on api.github.com", "basic, user x-access-token on github.com"}}},
-		{ActionStatus: gate.ActionStatus{ID: "github_delete_repo", RiskLevel: "critical", Provider: "builtin:http_api", Hosts: []string{"api.github.com"}, Secrets: []gate.ActionSecret{{Name: "GITHUB_TOKEN", Required: true}}, File: "/home/ann/manifests/github.yaml", Line: 20}},
-		{ActionStatus: gate.ActionStatus{ID: "npm", RiskLevel: "low", Hosts: []string{"registry.npmjs.org"}, Secrets: []gate.ActionSecret{{Name: "NPM_TOKEN"}}, File: "/home/ann/manifests/npm.yaml", Line: 1}},
+	f.install.Actions = []gate.ActionStatus{
+		{ID: "asana", RiskLevel: "medium", Hosts: []string{"app.asana.com"}, Secrets: []gate.ActionSecret{{Name: "ASANA_TOKEN", Required: true}}, File: "bundled:asana.yaml", Line: 1},
+		{ID: "github", Version: "1.0.0", Description: "Everything on GitHub, for agents.", RiskLevel: "medium", Hosts: []string{"api.github.com", "github.com"}, Secrets: []gate.ActionSecret{{Name: "GITHUB_TOKEN", Required: true, Inject: []string{"bearer on api.github.com", "basic, user x-access-token on github.com"}}}, File: "/home/ann/manifests/github.yaml", Line: 1},
+		{ID: "github_delete_repo", RiskLevel: "critical", Provider: "builtin:http_api", Hosts: []string{"api.github.com"}, Secrets: []gate.ActionSecret{{Name: "GITHUB_TOKEN", Required: true}}, File: "/home/ann/manifests/github.yaml", Line: 20},
+		{ID: "npm", RiskLevel: "low", Hosts: []string{"registry.npmjs.org"}, Secrets: []gate.ActionSecret{{Name: "NPM_TOKEN"}}, File: "/home/ann/manifests/npm.yaml", Line: 1},
 	}
 	for i, e := range []audit.Event{
 		{Kind: audit.Policy, Code: "allow", Principal: "user:ann", Actions: []string{"github", "npm"}, Action: "github", Reason: "medium risk is allowed"},

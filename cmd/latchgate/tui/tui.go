@@ -67,7 +67,7 @@ type Counters struct {
 // a daemon runs or not.
 type Installation struct {
 	Checks      []Check
-	Actions     []Action
+	Actions     []gate.ActionStatus
 	Problems    []Problem
 	Proxy       Proxy
 	Certificate Certificate
@@ -77,12 +77,6 @@ type Installation struct {
 // Check is a line of `latchgate doctor`.
 type Check struct {
 	Group, Name, Status, Found, Todo string // Status is ok, warning or error
-}
-
-// Action is what a manifest declares.
-type Action struct {
-	gate.ActionStatus
-	Inject map[string][]string // where each secret goes, in words
 }
 
 // Problem is a line of `latchgate actions validate`.
