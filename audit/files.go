@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"errors"
@@ -135,8 +136,11 @@ func moveAside(f *os.File, path string, end, size int64) (string, error) {
 		return "", err
 	}
 	_, err = io.Copy(aside, io.NewSectionReader(f, end, size-end))
-	if err = errors.Join(err, aside.Sync(), aside.Close()); err != nil {
-		return "", err
+	if err = errors.Join(err, aside.Sync(), aside.Close()); err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(aside.Name())) // or each attempt would leave one
 	}
 	if err := f.Truncate(end); err != nil {
 		return "", err
@@ -144,17 +148,42 @@ func moveAside(f *os.File, path string, end, size int64) (string, error) {
 	return aside.Name(), f.Sync()
 }
 
-// rename makes the file at path the newest full file.
+// rename makes the file at path the newest full file. It gets a number that none
+// before it had, those that were archived elsewhere included: the file's first
+// line names the one that it continues.
 func rename(path string) error {
 	files, err := rotated(path)
 	if err != nil {
 		return err
 	}
-	n := uint64(1)
-	if len(files) > 0 {
-		n += rotation(files[len(files)-1][len(path)+1:])
+	n, err := continued(path)
+	if err != nil {
+		return err
 	}
-	return os.Rename(path, fmt.Sprintf("%s.%06d", path, n))
+	if len(files) > 0 {
+		n = max(n, rotation(files[len(files)-1][len(path)+1:]))
+	}
+	return os.Rename(path, fmt.Sprintf("%s.%06d", path, n+1))
+}
+
+// continued is the number of the full file that the one at path continues; 0 for
+// none.
+func continued(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	line, err := bufio.NewReaderSize(f, 4096).ReadSlice('\n')
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return 0, err
+	}
+	e, err := decodeLine(line)
+	name, ok := strings.CutPrefix(e.Reason, continues)
+	if err != nil || e.Kind != Note || !ok { // the first file ever, or one that was begun anew
+		return 0, nil
+	}
+	return rotation(strings.TrimPrefix(name, filepath.Base(path)+".")), nil
 }
 
 // openAppend opens the file that is appended to, and says whether it is new.

@@ -213,6 +213,49 @@ func TestRemovedRecordIsBegunAnewInTheMiddleOfItsChain(t *testing.T) {
 	}
 }
 
+// Whoever archives full files elsewhere must not get two of one name.
+func TestAFullFilesNumberIsNotGivenTwice(t *testing.T) {
+	path := newPath(t)
+	given := map[string]bool{}
+	for range 4 {
+		fill(t, path, 20, Options{MaxBytes: 1000, Queue: 2})
+		files, err := rotated(path)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("full files are %v, %v", files, err)
+		}
+		for _, name := range files {
+			if given[name] {
+				t.Errorf("%s was archived already", filepath.Base(name))
+			}
+			given[name] = true
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, err := Verify(path); !errors.Is(err, ErrHistoryMissing) {
+		t.Errorf("Verify = %d, %v", n, err)
+	}
+}
+
+func TestAnAttemptToMoveALineAsideThatFailsLeavesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(`{"seq`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // which can't be copied from
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if name, err := moveAside(f, path, 0, 5); err == nil {
+		t.Errorf("moved to %s", name)
+	}
+	if left, _ := filepath.Glob(path + ".torn-*"); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
 func TestCrashBetweenTheStepsOfARotationIsSettled(t *testing.T) {
 	path := newPath(t)
 	fill(t, path, 3, Options{})
