@@ -28,7 +28,7 @@ const (
 )
 
 // patience bounds everything that could hang. Nothing waits for it to pass.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 const apiManifest = `action_id: api
 description: A service that wants a bearer token.

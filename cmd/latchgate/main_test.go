@@ -90,6 +90,9 @@ func TestCommandsAsAUserTypesThem(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "xdg"))
+			// A daemon may be at the usual addresses, of whoever runs the tests.
+			e.Setenv("LATCHGATE_PROXY__LISTEN", "127.0.0.1:0")
+			e.Setenv("LATCHGATE_METRICS__LISTEN", "127.0.0.1:0")
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
