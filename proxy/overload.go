@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/latchgate/latchgate/proxy/h1"
 )
 
 // descriptors is how many file descriptors the process may have open.
@@ -68,7 +70,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.slots.open.Add(1) <= l.slots.limit.Load() {
-			return &boundConn{Conn: c, slots: l.slots}, nil
+			return &boundConn{Conn: h1.Socket(c), slots: l.slots}, nil
 		}
 		l.slots.open.Add(-1)
 		l.slots.turnAway(c)

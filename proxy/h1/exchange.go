@@ -347,7 +347,8 @@ func (a *answer) Read(p []byte) (n int, err error) {
 
 // Waiting satisfies [Waiter].
 func (a *answer) Waiting() bool {
-	return a.uc != nil && a.src == nil && a.left > 0 && (a.uc.br.Buffered() > 0 || a.uc.arrived() > recordSize)
+	return a.uc != nil && a.src == nil && a.left > 0 &&
+		(a.uc.br.Buffered() > 0 || a.uc.socket != nil && a.uc.socket.arrived() > recordSize)
 }
 
 // recordSize is the largest that a TLS record can be (RFC 8446 section 5.2): of

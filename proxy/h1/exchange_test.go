@@ -213,7 +213,7 @@ func TestAStaleConnectionIsReplaced(t *testing.T) {
 				defer u.client.mu.Unlock()
 				for _, conns := range u.client.idle {
 					for _, uc := range conns {
-						if uc.alive() {
+						if uc.socket.alive() {
 							return false
 						}
 					}

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -59,16 +58,14 @@ func (c *Client) Close() {
 type conn struct {
 	net.Conn
 	origin origin
-	tcp    syscall.RawConn // nil: not to be looked at, so not used twice
-	br     *bufio.Reader   // nil while idle
-	buffer []byte          // br's
-	dirty  int             // how much of buffer was written to, at most
-	left   int64           // how much of a head may still be read; -1 once it is there
-	since  time.Time       // idle since
+	socket *socket       // nil: not to be looked at, so not used twice
+	br     *bufio.Reader // nil while idle
+	buffer []byte        // br's
+	dirty  int           // how much of buffer was written to, at most
+	left   int64         // how much of a head may still be read; -1 once it is there
+	since  time.Time     // idle since
 
-	look      func(fd uintptr) bool // peek, made once
-	open      bool                  // what look found
-	interrupt func()                // ends a read or write under way, made once
+	interrupt func() // ends a read or write under way, made once
 }
 
 // Read satisfies io.Reader for br. An upstream that sends a head without an end
@@ -98,7 +95,7 @@ func (c *Client) get(ctx context.Context, o origin) (uc *conn, reused bool, err 
 			uc, err = c.dial(ctx, o)
 			return uc, false, err
 		}
-		if time.Since(uc.since) < c.o.IdleTimeout && uc.alive() {
+		if time.Since(uc.since) < c.o.IdleTimeout && uc.socket.alive() {
 			return uc, true, nil
 		}
 		uc.close()
@@ -122,7 +119,7 @@ func (c *Client) take(o origin) *conn {
 
 // put keeps uc for the next request.
 func (c *Client) put(uc *conn) {
-	if uc.br.Buffered() > 0 || uc.tcp == nil { // it said more than it was asked
+	if uc.br.Buffered() > 0 || uc.socket == nil { // it said more than it was asked
 		uc.close()
 		return
 	}
@@ -209,12 +206,9 @@ func (c *Client) dial(ctx context.Context, o origin) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	uc := &conn{Conn: raw, origin: o}
-	if sc, ok := raw.(syscall.Conn); ok {
-		if uc.tcp, err = sc.SyscallConn(); err != nil {
-			_ = raw.Close()
-			return nil, err
-		}
+	uc := &conn{Conn: raw, origin: o, socket: socketOf(raw)}
+	if uc.socket != nil {
+		raw, uc.Conn = uc.socket, uc.socket
 	}
 	if o.scheme == "https" {
 		if uc.Conn, err = c.handshake(ctx, raw, o.authority); err != nil {
@@ -222,7 +216,6 @@ func (c *Client) dial(ctx context.Context, o origin) (*conn, error) {
 			return nil, err
 		}
 	}
-	uc.look = uc.peek
 	uc.interrupt = func() { _ = uc.SetDeadline(past) }
 	return uc, nil
 }
@@ -238,20 +231,6 @@ func (c *Client) handshake(ctx context.Context, raw net.Conn, authority string) 
 	defer cancel()
 	tc := tls.Client(raw, cfg)
 	return tc, tc.HandshakeContext(ctx)
-}
-
-// alive reports whether an idle connection is open and nothing was said on it.
-func (uc *conn) alive() bool {
-	uc.open = false
-	return uc.tcp.Read(uc.look) == nil && uc.open
-}
-
-// peek looks at the socket without waiting and without taking anything.
-func (uc *conn) peek(fd uintptr) bool {
-	var b [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	uc.open = n < 0 && err == syscall.EAGAIN
-	return true
 }
 
 // close ends the connection at once; an exchange that is cut has nothing more
