@@ -13,6 +13,7 @@ import (
 // go overwrites the bytes.
 type entry struct {
 	id         fileID
+	nearby     *nearby // the file's path, where it is one; nil where not
 	generation uint64
 	values     map[string]Value
 	mem        *memory
@@ -77,7 +78,7 @@ type flight struct {
 // acquire returns the entry for the file as it is now, held once for the caller.
 // The hit takes no lock.
 func (s *Store) acquire(ctx context.Context) (*entry, error) {
-	id, err := identify(s.opts.File)
+	id, err := s.identify()
 	if err != nil {
 		if id, err = s.reappears(ctx, s.unreadable(err)); err != nil {
 			return nil, err
@@ -95,6 +96,16 @@ func (s *Store) acquire(ctx context.Context) (*entry, error) {
 		return s.acquire(ctx)
 	}
 	return s.await(ctx, f)
+}
+
+// identify says what the file is now. The cache knows a cheaper way to find out.
+func (s *Store) identify() (fileID, error) {
+	if e := s.current.Load(); e != nil {
+		if id, ok := e.nearby.identify(); ok {
+			return id, nil
+		}
+	}
+	return identify(s.opts.File)
 }
 
 // join returns the flight that decrypts this state of the file, starting it where

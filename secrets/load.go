@@ -101,7 +101,7 @@ func (s *Store) loadOnce(ctx context.Context) (*entry, error) {
 		mem.wipe()
 		return nil, err
 	}
-	return &entry{id: id, values: values, mem: mem}, nil
+	return &entry{id: id, nearby: nearbyPath(s.opts.File), values: values, mem: mem}, nil
 }
 
 // readFile returns a file's bytes and what it was when they were read.
