@@ -41,16 +41,15 @@ func (x *exchange) answer(resp *http.Response) (*http.Response, *Denial) {
 	if x.creds == nil || x.creds.scrub == nil {
 		return resp, nil
 	}
-	hit := x.hit
-	resp.Status = x.creds.scrub.String(resp.Status, hit)
-	scrubHeader(resp.Trailer, x.creds.scrub, hit) // its names are announced in the head
+	resp.Status = x.creds.scrub.String(resp.Status, x.hit)
+	scrubHeader(resp.Trailer, x.creds.scrub, x.hit) // its names are announced in the head
 	under := resp.Body.(*exchangeBody)
 	if switched || under.ReadCloser == http.NoBody || resp.Request.Method == http.MethodHead {
 		return resp, nil
 	}
 	if !mayHaveContent(resp) {
 		// HTTP/2 lets a trailer follow all the same.
-		resp.Body = &scrubbedBody{Reader: noContent{resp.Body}, under: under, answer: resp, set: x.creds.scrub, hit: hit}
+		resp.Body = &scrubbedBody{Reader: noContent{resp.Body}, x: x, under: under, answer: resp}
 		return resp, nil
 	}
 	if denied := x.scrubBody(resp); denied != nil {
@@ -106,7 +105,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	kind := strings.Join(resp.Header["Content-Type"], ", ") // of several, who knows which is believed
 	var src io.Reader = body
 	if coding == "" && !scrub.ScrubbableType(kind) {
-		resp.Body = &scrubbedBody{Reader: src, under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
+		resp.Body = &scrubbedBody{Reader: src, x: x, under: body, answer: resp}
 		return nil
 	}
 	if coding != "" && !strings.EqualFold(coding, "identity") {
@@ -134,7 +133,7 @@ func (x *exchange) scrubBody(resp *http.Response) *Denial {
 	if scrub.HasMessages(kind) {
 		clean = x.creds.scrub.Mask
 	}
-	resp.Body = &scrubbedBody{Reader: clean(scrub.Messages(kind, src, false), x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
+	resp.Body = &scrubbedBody{Reader: clean(scrub.Messages(kind, src, false), x.hit), x: x, under: body, answer: resp}
 	return nil
 }
 
@@ -157,7 +156,7 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 		rest := io.MultiReader(bytes.NewReader(first), &afterError{src, err})
 		resp.ContentLength = -1
 		delete(resp.Header, "Content-Length")
-		resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(rest, x.hit), under: body, answer: resp, set: x.creds.scrub, hit: x.hit}
+		resp.Body = &scrubbedBody{Reader: x.creds.scrub.Reader(rest, x.hit), x: x, under: body, answer: resp}
 		return nil
 	}
 	clean := x.creds.scrub.Bytes((*buf)[:n], x.hit)
@@ -165,7 +164,7 @@ func (x *exchange) scrubSmall(resp *http.Response, src io.Reader) *Denial {
 		resp.ContentLength = int64(len(clean))
 		resp.Header["Content-Length"] = []string{strconv.Itoa(len(clean))}
 	}
-	x.clean = scrubbedBody{under: body, drain: err == nil, answer: resp, set: x.creds.scrub, hit: x.hit, small: buf, dirty: n}
+	x.clean = scrubbedBody{x: x, under: body, drain: err == nil, answer: resp, small: buf, dirty: n}
 	x.clean.whole.Reset(clean)
 	x.clean.Reader = &x.clean.whole
 	resp.Body = &x.clean
@@ -188,11 +187,10 @@ func (r *afterError) Read(p []byte) (int, error) {
 // scrubbedBody is the body that the run sees.
 type scrubbedBody struct {
 	io.Reader
+	x      *exchange
 	under  io.ReadCloser
 	drain  bool // everything was read already: let the connection be reused
 	answer *http.Response
-	set    *scrub.Set
-	hit    func(int)
 
 	whole bytes.Reader // a small body
 	small *[]byte      // what it was read into; goes back to the pool
@@ -205,7 +203,7 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 		if b.drain {
 			_, _ = io.CopyN(io.Discard, b.under, 1)
 		}
-		scrubHeader(b.answer.Trailer, b.set, b.hit)
+		scrubHeader(b.answer.Trailer, b.x.creds.scrub, b.x.hit)
 	}
 	return n, err
 }

@@ -260,6 +260,9 @@ func (l *loop) do(r *http.Request, run *Run) (resp *http.Response, last bool) {
 	if s.draining.Load() {
 		return s.refusal(r, run, shuttingDown), true
 	}
+	if t != nil {
+		return s.wire.Load().doInside(t, run, r), false
+	}
 	return s.wire.Load().Do(run, r), false
 }
 

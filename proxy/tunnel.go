@@ -24,6 +24,7 @@ type tunnel struct {
 	scheme string // https, or http when the client spoke no TLS inside
 	// authority is host and port, as a request's URL has them.
 	authority string
+	field     string // what a client's Host is, in the canonical spelling
 	sni       string // a server name other than host that the client asked for
 }
 
@@ -176,13 +177,13 @@ func (l *loop) enter(t *tunnel) bool {
 		l.scope.end()
 		l.scope = nil
 	}
-	l.tunnel, t.scheme = t, "http"
+	l.tunnel = t
+	t.speaks(first[0])
 	tc := &tunnelConn{replayConn: &replayConn{Conn: l.first.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
 	tc.endWithRun()
 	l.s.metrics.tunnels.WithLabelValues("intercepted").Inc()
 	l.conn, l.br = tc, nil
-	if first[0] == 0x16 { // a TLS handshake record (RFC 8446 section 5.1)
-		t.scheme = "https"
+	if t.scheme == "https" {
 		session := tls.Server(tc, l.s.tls)
 		l.conn = session
 		if session.Handshake() != nil {
@@ -196,6 +197,15 @@ func (l *loop) enter(t *tunnel) bool {
 	}
 	_ = l.conn.SetDeadline(time.Time{})
 	return true
+}
+
+// speaks settles what is spoken inside, by the first byte.
+func (t *tunnel) speaks(first byte) {
+	t.scheme = "http"
+	if first == 0x16 { // a TLS handshake record (RFC 8446 section 5.1)
+		t.scheme = "https"
+	}
+	t.field = t.target().HostHeader()
 }
 
 // tunnelTLS is the one configuration of all intercepted tunnels; were it made
@@ -260,17 +270,13 @@ func (t *tunnel) mismatch(r *http.Request) *Denial {
 	wrong := func(what string) *Denial {
 		return &Denial{Code: TargetMismatch, Message: what + " is not the host that the tunnel was opened to"}
 	}
-	defaultPort := uint16(443)
-	if t.scheme == "http" {
-		defaultPort = 80
-	}
 	if t.sni != "" {
 		return wrong("the TLS server name")
 	}
 	if r.Method == http.MethodConnect {
 		return &Denial{Code: BadRequest, Message: "no CONNECT inside a tunnel"}
 	}
-	if host, port, err := target.ParseAuthority(r.Host, defaultPort); err != nil || host != t.host || port != t.port {
+	if r.Host != t.field && !t.is(r.Host) {
 		return wrong("the Host")
 	}
 	if r.URL.IsAbs() || r.URL.Host != "" {
@@ -279,6 +285,21 @@ func (t *tunnel) mismatch(r *http.Request) *Denial {
 		}
 	}
 	return nil
+}
+
+// is reports whether a Host names the tunnel's authority.
+func (t *tunnel) is(field string) bool {
+	defaultPort := uint16(443)
+	if t.scheme == "http" {
+		defaultPort = 80
+	}
+	host, port, err := target.ParseAuthority(field, defaultPort)
+	return err == nil && host == t.host && port == t.port
+}
+
+// target is where the requests inside go.
+func (t *tunnel) target() target.Target {
+	return target.Target{Scheme: t.scheme, Host: t.host, Port: t.port}
 }
 
 // direct gives a request that was checked the tunnel's authority as its target.

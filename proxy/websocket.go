@@ -72,7 +72,8 @@ func acceptOf(key string) string {
 // handshake sends a WebSocket handshake of a run to the upstream. It is [Wire.Do],
 // but that the answer may be 101; its body is the connection then.
 func (w *Wire) handshake(run *Run, r *http.Request) (*http.Response, *exchange) {
-	x := &exchange{wire: w, run: run, started: w.now(), method: r.Method, websocket: true}
+	x := w.begin(run, r)
+	x.websocket = true
 	return x.roundTrip(r), x
 }
 

@@ -72,17 +72,33 @@ func (w *Wire) Close() { w.up.close() }
 // the answer's body ends the exchange and records it; redirects are not
 // followed.
 func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
+	return w.begin(run, r).roundTrip(r)
+}
+
+// doInside is Do for a request that was checked to go where its tunnel leads.
+func (w *Wire) doInside(t *tunnel, run *Run, r *http.Request) *http.Response {
+	x := w.begin(run, r)
+	x.target = t.target()
+	return x.roundTripTo(r, target.WrittenPath(r.URL))
+}
+
+func (w *Wire) begin(run *Run, r *http.Request) *exchange {
 	x := &exchange{wire: w, run: run, started: w.now(), method: r.Method}
-	return x.roundTrip(r)
+	x.span = w.traces.Exchange(r, x.started)
+	return x
 }
 
 func (x *exchange) roundTrip(r *http.Request) *http.Response {
-	x.span = x.wire.traces.Exchange(r, x.started)
 	t, path, err := target.FromURL(r.URL)
 	x.target = t
 	if err != nil {
 		return x.refuse(r, &Denial{Code: BadRequest, Message: err.Error()})
 	}
+	return x.roundTripTo(r, path)
+}
+
+// roundTripTo is roundTrip where the target is known.
+func (x *exchange) roundTripTo(r *http.Request, path string) *http.Response {
 	resp, denied := x.do(r, path)
 	if denied != nil {
 		return x.refuse(r, denied)
@@ -298,10 +314,10 @@ func (x *exchange) resolve(r *http.Request) *Denial {
 		return nil
 	}
 	set, err := x.run.view.Acquire(r.Context())
-	if exhausted(err) {
-		return noDescriptor("to read the secrets file", err)
-	}
 	if err != nil {
+		if exhausted(err) {
+			return noDescriptor("to read the secrets file", err)
+		}
 		return &Denial{Code: SecretUnavailable, Message: err.Error(), Hint: "operator: latchgate doctor", Cause: err}
 	}
 	defer set.Release()

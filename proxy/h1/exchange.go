@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -161,24 +160,13 @@ const writerSize = 16 << 10
 
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writerSize) }}
 
-// sink counts what a writer flushed.
-type sink struct {
-	net.Conn
-	n int
-}
-
-func (s *sink) Write(p []byte) (int, error) {
-	s.n += len(p)
-	return s.Conn.Write(p)
-}
-
 func writeRequest(uc *conn, r *http.Request) error {
 	bw := writers.Get().(*bufio.Writer)
-	out := sink{Conn: uc.Conn}
-	bw.Reset(&out)
+	uc.sent = 0
+	bw.Reset(uc)
 	defer func() {
 		// The next to use the buffer has nothing to do with this secret.
-		used := bw.Buffered() + out.n
+		used := bw.Buffered() + uc.sent
 		bw.Reset(nil)
 		clear(bw.AvailableBuffer()[:min(used, writerSize)])
 		writers.Put(bw)

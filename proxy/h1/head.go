@@ -53,17 +53,18 @@ func parseFields(block string) (h http.Header, ok bool) {
 	if block != "" && !strings.HasSuffix(block, "\r\n") {
 		return nil, false
 	}
-	n := strings.Count(block, "\r\n")
+	n := strings.Count(block, "\n")
 	h = make(http.Header, n)
 	values := make([]string, n) // one allocation for all fields that stand once
 	for block != "" {
-		var line string
-		line, block, _ = strings.Cut(block, "\r\n")
+		end := strings.IndexByte(block, '\n') // there is one: block ends in it
+		line, ended := strings.CutSuffix(block[:end], "\r")
+		block = block[end+1:]
 		colon := strings.IndexByte(line, ':')
-		if colon <= 0 || !isToken(line[:colon]) {
+		if !ended || colon <= 0 || !isToken(line[:colon]) {
 			return nil, false
 		}
-		value := strings.Trim(line[colon+1:], " \t")
+		value := trimBlanks(line[colon+1:])
 		if !isFieldValue(value) {
 			return nil, false
 		}
@@ -77,6 +78,17 @@ func parseFields(block string) (h http.Header, ok bool) {
 		values = values[1:]
 	}
 	return h, true
+}
+
+// trimBlanks takes spaces and tabs off both ends of s.
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // contentLength is the value of the one Content-Length field, -1 where there is
@@ -104,7 +116,7 @@ func contentLength(h http.Header) (n int64, ok bool) {
 func closes(h http.Header) bool {
 	for _, field := range h["Connection"] {
 		for option := range strings.SplitSeq(field, ",") {
-			if strings.EqualFold(strings.Trim(option, " \t"), "close") {
+			if strings.EqualFold(trimBlanks(option), "close") {
 				return true
 			}
 		}

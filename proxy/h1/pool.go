@@ -63,6 +63,7 @@ type conn struct {
 	buffer []byte        // br's
 	dirty  int           // how much of buffer was written to, at most
 	left   int64         // how much of a head may still be read; -1 once it is there
+	sent   int           // of the request
 	since  time.Time     // idle since
 
 	interrupt func() // ends a read or write under way, made once
@@ -85,6 +86,12 @@ func (uc *conn) Read(p []byte) (n int, err error) {
 	}
 	uc.dirty += n
 	return n, err
+}
+
+// Write counts what of a request is on its way.
+func (uc *conn) Write(p []byte) (int, error) {
+	uc.sent += len(p)
+	return uc.Conn.Write(p)
 }
 
 // get returns an idle connection that is still open, or a new one.

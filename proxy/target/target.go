@@ -125,12 +125,13 @@ func FromURL(u *url.URL) (t Target, path string, err error) {
 	if t.Host, t.Port, err = ParseAuthority(u.Host, defaultPort); err != nil {
 		return Target{}, "", err
 	}
-	return t, writtenPath(u), nil
+	return t, WrittenPath(u), nil
 }
 
-// writtenPath returns the path as it was parsed. url.URL.EscapedPath would
-// encode one that holds an unusual character anew, and lose its %2F doing so.
-func writtenPath(u *url.URL) string {
+// WrittenPath returns the path as it was parsed, for [CanonicalPath].
+// url.URL.EscapedPath would encode one that holds an unusual character anew, and
+// lose its %2F doing so.
+func WrittenPath(u *url.URL) string {
 	if u.RawPath != "" {
 		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
 			return u.RawPath
