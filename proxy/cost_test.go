@@ -17,8 +17,8 @@ import (
 // has made every request dearer: lower the cost, or raise the number and say in
 // the commit what it buys.
 const (
-	allocsPerRequest = 20 // through the door: parse, wire, exchange, answer
-	allocsOfOurs     = 10 // of these: match, resolve, strip, stamp, decide, scrub, record
+	allocsPerRequest = 13 // through the door: parse, wire, exchange, answer
+	allocsOfOurs     = 3  // of these: match, resolve, strip, stamp, decide, scrub, record
 	allocatedPerMiB  = 64 << 10
 	writesPerMiB     = 24 // of a scrubbed body to the client; a TLS record's worth each is 64
 )

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -126,7 +127,7 @@ func (c *Client) take(o origin) *conn {
 
 // put keeps uc for the next request.
 func (c *Client) put(uc *conn) {
-	if uc.br.Buffered() > 0 || uc.socket == nil { // it said more than it was asked
+	if uc.socket == nil || uc.saidMore() {
 		uc.close()
 		return
 	}
@@ -239,6 +240,25 @@ func (c *Client) handshake(ctx context.Context, raw net.Conn, authority string) 
 	tc := tls.Client(raw, cfg)
 	return tc, tc.HandshakeContext(ctx)
 }
+
+// saidMore reports whether more came with the answer than was asked for. It may be in
+// a TLS record of its own, which is in no socket any more to be seen by a peek.
+func (uc *conn) saidMore() bool {
+	uc.socket.dry = true
+	_, err := uc.br.Peek(1)
+	uc.socket.dry = false
+	return !errors.Is(err, errDry)
+}
+
+// errDry is that of a read that would have gone to the socket. To crypto/tls it has to
+// be one that passes.
+var errDry net.Error = dryError{}
+
+type dryError struct{}
+
+func (dryError) Error() string   { return "nothing more was received" }
+func (dryError) Timeout() bool   { return true }
+func (dryError) Temporary() bool { return true }
 
 // close ends the connection at once; an exchange that is cut has nothing more
 // to say.

@@ -49,6 +49,7 @@ type socket struct {
 	in, out direction
 	look    func(fd uintptr) bool // peek, made once
 	open    bool                  // what look found
+	dry     bool                  // a Read gives errDry
 }
 
 // direction is the Read or Write under way.
@@ -108,6 +109,9 @@ func (d *direction) run(p []byte, wait func(func(uintptr) bool) error) (n int, f
 func (s *socket) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if s.dry {
+		return 0, errDry
 	}
 	n, fault, err := s.in.run(p, s.raw.Read)
 	if err != nil || fault != 0 {

@@ -15,6 +15,15 @@ type socket struct {
 	net.Conn
 	raw  syscall.RawConn
 	open bool // what peek found
+	dry  bool // a Read gives errDry
+}
+
+// Read satisfies net.Conn.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.dry {
+		return 0, errDry
+	}
+	return s.Conn.Read(p)
 }
 
 // socketOf is the socket of a connection of package net, nil for any other.
