@@ -176,7 +176,7 @@ func (u *upstream) dialWatched(ctx context.Context, network, address string) (ne
 	if err != nil {
 		return nil, err
 	}
-	return newDialled(c), nil
+	return newDialled(h1.Socket(c)), nil
 }
 
 // dial connects to an upstream, or to the upstream proxy. Only that one
