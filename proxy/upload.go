@@ -155,7 +155,7 @@ type dialled struct {
 }
 
 func newDialled(c net.Conn) *dialled {
-	d := &dialled{Conn: c}
+	d := &dialled{Conn: gather(c)}
 	d.open, d.end = context.WithCancel(context.Background())
 	return d
 }
