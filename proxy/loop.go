@@ -232,7 +232,7 @@ func (l *loop) write(r *http.Request, resp *http.Response, last bool) bool {
 		loopWriters.Put(bw)
 	}()
 	last = last || l.s.draining.Load()
-	if err := h1.WriteResponse(bw, l.conn, resp, r.Method, last); err != nil {
+	if err := h1.WriteResponse(bw, wholeWrites(l.conn), resp, r.Method, last); err != nil {
 		return false
 	}
 	closed = true

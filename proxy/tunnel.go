@@ -185,7 +185,7 @@ func (l *loop) enter(t *tunnel) bool {
 	l.conn, l.br = tc, nil
 	if t.scheme == "https" {
 		session := tls.Server(tc, l.s.tls)
-		l.conn = session
+		l.conn, tc.session = session, session
 		if session.Handshake() != nil {
 			return false
 		}
@@ -377,7 +377,13 @@ type tunnelConn struct {
 	server *Server
 	once   sync.Once
 	stay   func() bool // whoever's run ends; nil for anyone's
+
+	session *tls.Conn // that is spoken on it; nil: none
+	held    held      // of session
 }
+
+// Write implements net.Conn.
+func (c *tunnelConn) Write(p []byte) (int, error) { return c.held.write(c.replayConn, p) }
 
 // endWithRun closes the connection some time after its run ended. A client that
 // reads nothing would keep its place, of which others have need, for ever.

@@ -219,6 +219,7 @@ type answer struct {
 	uc    *conn         // nil: given back
 	src   io.ReadCloser // the body as net/http reads it; nil: left bytes of uc
 	left  int64
+	here  int // so many records of the body are known to have arrived
 	reuse bool
 
 	holder Holder
@@ -315,7 +316,11 @@ func (a *answer) Read(p []byte) (n int, err error) {
 	case a.src != nil:
 		n, err = a.src.Read(p)
 	default:
+		fresh := a.uc.br.Buffered() == 0
 		n, err = a.uc.br.Read(p[:min(int64(len(p)), a.left)])
+		if fresh { // crypto/tls gives what is in one record, a plain socket as much as fits
+			a.here -= 1 + n/recordSize
+		}
 		if a.left -= int64(n); a.left == 0 {
 			err = io.EOF
 		} else if err == io.EOF {
@@ -335,8 +340,16 @@ func (a *answer) Read(p []byte) (n int, err error) {
 
 // Waiting satisfies [Waiter].
 func (a *answer) Waiting() bool {
-	return a.uc != nil && a.src == nil && a.left > 0 &&
-		(a.uc.br.Buffered() > 0 || a.uc.socket != nil && a.uc.socket.arrived() > recordSize)
+	if a.uc == nil || a.src != nil || a.left == 0 {
+		return false
+	}
+	if a.uc.br.Buffered() > 0 || a.here > 0 {
+		return true
+	}
+	if a.uc.socket != nil {
+		a.here = a.uc.socket.arrived() / recordSize
+	}
+	return a.here > 0
 }
 
 // recordSize is the largest that a TLS record can be (RFC 8446 section 5.2): of

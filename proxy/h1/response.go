@@ -41,6 +41,9 @@ func WriteResponse(bw *bufio.Writer, w io.Writer, resp *http.Response, method st
 		}
 		return writeChunks(bw, w, resp)
 	}
+	if resp.ContentLength > int64(bw.Available()) {
+		return writeLarge(bw, w, resp.Body, resp.ContentLength)
+	}
 	return writeLength(bw, resp.Body, resp.ContentLength)
 }
 
@@ -144,26 +147,48 @@ func drainTrailer(resp *http.Response) error {
 	return nil
 }
 
-// writeLength copies a body of known length straight into the writer's buffer.
+// writeLength copies a body for which there is room straight into the writer's buffer.
 func writeLength(bw *bufio.Writer, body io.Reader, left int64) error {
 	for left > 0 {
-		if bw.Available() == 0 {
-			if err := bw.Flush(); err != nil {
-				return err
-			}
-		}
-		space := bw.AvailableBuffer()[:bw.Available()]
-		n, err := body.Read(space[:min(int64(len(space)), left)])
+		space := bw.AvailableBuffer()[:left]
+		n, err := body.Read(space)
 		_, _ = bw.Write(space[:n])
 		left -= int64(n)
 		if err != nil && left > 0 {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return &BodyError{err}
+			return cut(err)
 		}
 	}
 	return nil
+}
+
+// writeLarge sends a body of known length as it comes.
+func writeLarge(bw *bufio.Writer, w io.Writer, body io.Reader, left int64) error {
+	if err := bw.Flush(); err != nil {
+		return err
+	}
+	buf := chunks.Get().(*[chunkSpace]byte)
+	defer chunks.Put(buf)
+	for left > 0 {
+		n, err := readChunk(buf[:min(chunkSpace, left)], body)
+		if n > 0 {
+			if _, e := w.Write(buf[:n]); e != nil {
+				return e
+			}
+		}
+		left -= int64(n)
+		if err != nil && left > 0 {
+			return cut(err)
+		}
+	}
+	return nil
+}
+
+// cut is the error of a body that ended too early.
+func cut(err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return &BodyError{err}
 }
 
 // A chunk with its frame fills at most so many whole TLS records. One more byte
