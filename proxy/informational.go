@@ -40,11 +40,10 @@ type informed struct {
 // listen returns the context to send a request with, and what to call when its
 // final answer is there: until that has returned, the client is being written to.
 func (x *exchange) listen(ctx context.Context) (context.Context, func()) {
-	pass, ok := ctx.Value(informingKey{}).(informing)
-	if !ok {
+	if x.inform == nil {
 		return ctx, func() {}
 	}
-	i := &informational{x: x, pass: pass}
+	i := &informational{x: x, pass: x.inform}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: i.got}), i.end
 }
 

@@ -17,9 +17,13 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 		s.x = x
 		return x.sendInline(r)
 	}
-	ctx, cancel, sent := upload(r)
-	stop := context.AfterFunc(x.run.ctx, cancel)
-	done := func() { stop(); cancel() }
+	ctx, done, sent := r.Context(), func() {}, func() bool { return false }
+	if !x.tunnelled || r.Body != nil && r.Body != http.NoBody {
+		var cancel func()
+		ctx, cancel, sent = upload(r)
+		stop := context.AfterFunc(x.run.ctx, cancel)
+		done = func() { stop(); cancel() }
+	}
 	before := x.wire.now()
 	x.sent = true
 	ctx, final := x.listen(ctx)

@@ -88,9 +88,7 @@ func NewServer(c ServerConfig) *Server {
 	s.forwarder = newForwarder()
 	s.outer = s.httpServer(http.HandlerFunc(s.front))
 	s.inner = s.httpServer(http.HandlerFunc(s.inside))
-	s.inner.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
-	}
+	s.inner.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return tunnelConnOf(c).context(ctx) }
 	return s
 }
 
@@ -241,12 +239,15 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		defer context.AfterFunc(run.ctx, read.fire)()
 		ctx = context.WithValue(ctx, interruptKey{}, read)
 	}
+	if r.ProtoMajor == 2 {
+		if ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
+		s.stream(w, r, run)
+		return
+	}
 	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
 		ctx = context.WithValue(ctx, informingKey{}, inform(w))
-	}
-	if r.ProtoMajor == 2 {
-		s.stream(w, r.WithContext(ctx), run)
-		return
 	}
 	f := &forwarding{wire: s.wire.Load(), run: run}
 	ctx = context.WithValue(ctx, forwardingKey{}, f)
@@ -260,7 +261,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 // stream answers a request that came over HTTP/2. goproxy would do the same, with
 // a copy of each header and on a stack that each stream would have to grow.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, run *Run) {
-	resp := s.wire.Load().Do(run, r)
+	x := s.wire.Load().begin(run, r)
+	x.inform, x.tunnelled = inform(w), tunnelIn(r.Context()).endsWith(run)
+	resp := x.roundTrip(r)
 	defer func() { _ = resp.Body.Close() }()
 	maps.Copy(w.Header(), resp.Header)
 	announced := len(resp.Trailer)

@@ -238,7 +238,7 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
 	answerAtOnce(w)
 	w, r = closesUnread(w, r)
-	t := r.Context().Value(tunnelKey{}).(*tunnel)
+	t := tunnelIn(r.Context())
 	run := s.runOf(t)
 	if run == nil {
 		w.Header().Set("Connection", "close")
@@ -378,6 +378,8 @@ type tunnelConn struct {
 	once   sync.Once
 	stay   func() bool // whoever's run ends; nil for anyone's
 
+	leave  func() bool // the context of its requests; nil: has none that ends with the run
+
 	session *tls.Conn // that is spoken on it; nil: none
 	held    held      // of session
 }
@@ -402,16 +404,37 @@ func (c *tunnelConn) Close() error {
 	if c.stay != nil {
 		c.stay()
 	}
+	if c.leave != nil {
+		c.leave()
+	}
 	return c.replayConn.Close()
 }
 
-// tunnelOf finds the tunnel that a connection of the inner server belongs to.
-func tunnelOf(c net.Conn) *tunnel {
+// tunnelConnOf finds the tunnel that a connection of the inner server belongs to.
+func tunnelConnOf(c net.Conn) *tunnelConn {
 	if handed, ok := c.(*replayConn); ok {
 		c = handed.Conn
 	}
 	if tc, ok := c.(*tls.Conn); ok {
 		c = tc.NetConn()
 	}
-	return c.(*tunnelConn).tunnel
+	return c.(*tunnelConn)
 }
+
+// context is that of the requests that an inner server reads in the tunnel. It
+// ends when the run does whose tunnel it is: one is made for a connection, not for
+// a request.
+func (c *tunnelConn) context(parent context.Context) context.Context {
+	ctx := context.WithValue(parent, tunnelKey{}, c.tunnel)
+	if c.tunnel.anyone {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c.leave = context.AfterFunc(c.tunnel.run.ctx, cancel)
+	return ctx
+}
+
+// endsWith reports whether the context of the tunnel's requests ends with run.
+func (t *tunnel) endsWith(run *Run) bool { return t.run == run && !t.anyone }
+
+func tunnelIn(ctx context.Context) *tunnel { return ctx.Value(tunnelKey{}).(*tunnel) }

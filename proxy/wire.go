@@ -85,6 +85,7 @@ func (w *Wire) doInside(t *tunnel, run *Run, r *http.Request) *http.Response {
 func (w *Wire) begin(run *Run, r *http.Request) *exchange {
 	x := &exchange{wire: w, run: run, started: w.now(), method: r.Method}
 	x.span = w.traces.Exchange(r, x.started)
+	x.inform, _ = r.Context().Value(informingKey{}).(informing)
 	return x
 }
 
@@ -130,6 +131,8 @@ type exchange struct {
 	sent      bool          // the request went to the upstream
 	asked     bool          // the secrets were asked for
 	websocket bool          // the answer may be 101
+	inform    informing     // nil: the client hears of no informational answer
+	tunnelled bool          // the request's context ends with the run
 	// A body may still be on its way up when the answer has ended.
 	tripped  atomic.Pointer[Denial] // a placeholder was seen in it where none may stand
 	replaced atomic.Uint64          // a bit for each of matched that replaced a placeholder
