@@ -22,12 +22,12 @@ type informingKey struct{}
 // share: it is never made to wait for a client. One that comes while maxWaiting
 // wait is dropped, which is allowed to any of them.
 type informational struct {
-	x    *exchange
-	pass informing
-	mu   sync.Mutex
-	over bool
-	wait chan informed // nil before the first
-	done chan struct{}
+	trace httptrace.ClientTrace
+	x     *exchange
+	mu    sync.Mutex
+	over  bool
+	wait  chan informed // nil before the first
+	done  chan struct{}
 }
 
 const maxWaiting = 8
@@ -37,14 +37,15 @@ type informed struct {
 	header http.Header
 }
 
-// listen returns the context to send a request with, and what to call when its
-// final answer is there: until that has returned, the client is being written to.
-func (x *exchange) listen(ctx context.Context) (context.Context, func()) {
+// listen returns the context to send a request with, and whom to tell when its
+// final answer is there: until end has returned, the client is being written to.
+func (x *exchange) listen(ctx context.Context) (context.Context, *informational) {
 	if x.inform == nil {
-		return ctx, func() {}
+		return ctx, nil
 	}
-	i := &informational{x: x, pass: x.inform}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: i.got}), i.end
+	i := &informational{x: x}
+	i.trace.Got1xxResponse = i.got
+	return httptrace.WithClientTrace(ctx, &i.trace), i
 }
 
 func (i *informational) got(status int, h textproto.MIMEHeader) error {
@@ -71,11 +72,14 @@ func (i *informational) write() {
 	defer close(i.done)
 	for in := range i.wait {
 		i.x.cleanHeader(in.header)
-		i.pass(in.status, in.header)
+		i.x.inform(in.status, in.header)
 	}
 }
 
 func (i *informational) end() {
+	if i == nil {
+		return
+	}
 	i.mu.Lock()
 	i.over = true
 	started := i.wait != nil

@@ -17,27 +17,52 @@ func (x *exchange) send(r *http.Request) (*http.Response, *Denial) {
 		s.x = x
 		return x.sendInline(r)
 	}
-	ctx, done, sent := r.Context(), func() {}, func() bool { return false }
-	if !x.tunnelled || r.Body != nil && r.Body != http.NoBody {
-		var cancel func()
-		ctx, cancel, sent = upload(r)
-		stop := context.AfterFunc(x.run.ctx, cancel)
-		done = func() { stop(); cancel() }
-	}
+	r, on := x.begin(r)
 	before := x.wire.now()
 	x.sent = true
-	ctx, final := x.listen(ctx)
-	resp, err := x.wire.up.RoundTrip(r.WithContext(ctx))
-	final()
-	gone := sent()
+	resp, err := x.wire.up.RoundTrip(r)
 	x.waited = x.wire.now().Sub(before)
+	on.informing.end()
+	gone := on.sent != nil && on.sent()
 	if err != nil {
-		done()
+		on.let()
 		return nil, x.noAnswer(r, err, gone)
 	}
+	return x.answered(resp, on.done), nil
+}
+
+// sending is what there is to end when the request was sent, and its answer read.
+type sending struct {
+	informing *informational
+	sent      func() bool // nil: it had no body
+	done      func()      // nil: its context ends by itself
+}
+
+// begin gives the request the context that it is sent with. It ends with the client
+// and with the run; of a stream without a body its own one does.
+func (x *exchange) begin(r *http.Request) (*http.Request, sending) {
+	var on sending
+	ctx := r.Context()
+	if !x.tunnelled || r.Body != nil && r.Body != http.NoBody {
+		var cancel func()
+		ctx, cancel, on.sent = upload(r)
+		stop := context.AfterFunc(x.run.ctx, cancel)
+		on.done = func() { stop(); cancel() }
+	}
+	ctx, on.informing = x.listen(ctx)
+	return r.WithContext(ctx), on
+}
+
+func (s sending) let() {
+	if s.done != nil {
+		s.done()
+	}
+}
+
+func (x *exchange) answered(resp *http.Response, done func()) *http.Response {
 	x.body = exchangeBody{ReadCloser: resp.Body, x: x, done: done}
 	resp.Body = &x.body
-	return resp, nil
+	return resp
 }
 
 // sendInline is send on the caller's goroutine, for a request that is all there
@@ -50,9 +75,7 @@ func (x *exchange) sendInline(r *http.Request) (*http.Response, *Denial) {
 	if err != nil {
 		return nil, x.noAnswer(r, err, false)
 	}
-	x.body = exchangeBody{ReadCloser: resp.Body, x: x}
-	resp.Body = &x.body
-	return resp, nil
+	return x.answered(resp, nil), nil
 }
 
 // noAnswer says why there is none. gone says that it is the upstream that ended.

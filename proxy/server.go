@@ -219,38 +219,46 @@ type forwarding struct {
 
 type forwardingKey struct{}
 
-// forward sends a request that belongs to a run through goproxy and the wire.
+// forward sends a request that belongs to a run through the wire.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 	if s.draining.Load() {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
-	if asksForWebSocket(r) {
+	switch {
+	case asksForWebSocket(r):
 		s.switchProtocols(w, r, run)
-		return
+	case r.ContentLength != 0:
+		s.withBody(w, r, run)
+	case r.ProtoMajor == 2:
+		r.Body = http.NoBody // it is another one, which would be sent as a body of unknown length
+		pass(w, s.stream(w, r, run))
+	default:
+		s.copied(w, r, run)
 	}
-	ctx := r.Context()
-	if r.ContentLength == 0 {
-		r.Body = http.NoBody // on HTTP/2 it is another one, which would be sent as a body of unknown length
-	} else {
-		// A client in the middle of an upload is in a Read that only a deadline ends.
-		read := &interrupt{w: w}
-		defer read.end()
-		defer context.AfterFunc(run.ctx, read.fire)()
-		ctx = context.WithValue(ctx, interruptKey{}, read)
-	}
+}
+
+// withBody makes sure that a client in the middle of an upload, which is in a Read
+// that only a deadline ends, is told when the run ends.
+func (s *Server) withBody(w http.ResponseWriter, r *http.Request, run *Run) {
+	read := &interrupt{w: w}
+	defer read.end()
+	defer context.AfterFunc(run.ctx, read.fire)()
+	r = r.WithContext(context.WithValue(r.Context(), interruptKey{}, read))
 	if r.ProtoMajor == 2 {
-		if ctx != r.Context() {
-			r = r.WithContext(ctx)
-		}
-		s.stream(w, r, run)
-		return
+		pass(w, s.stream(w, r, run))
+	} else {
+		s.copied(w, r, run)
 	}
+}
+
+// copied has goproxy copy the answer to the client.
+func (s *Server) copied(w http.ResponseWriter, r *http.Request, run *Run) {
+	f := &forwarding{wire: s.wire.Load(), run: run}
+	ctx := context.WithValue(r.Context(), forwardingKey{}, f)
 	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
 		ctx = context.WithValue(ctx, informingKey{}, inform(w))
 	}
-	f := &forwarding{wire: s.wire.Load(), run: run}
-	ctx = context.WithValue(ctx, forwardingKey{}, f)
 	s.forwarder.ServeHTTP(&answerWriter{ResponseWriter: w}, r.WithContext(ctx))
 	if f.broken {
 		// A cut body must not look like a whole one: break off here too.
@@ -260,10 +268,14 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 
 // stream answers a request that came over HTTP/2. goproxy would do the same, with
 // a copy of each header and on a stack that each stream would have to grow.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, run *Run) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, run *Run) *http.Response {
 	x := s.wire.Load().begin(run, r)
 	x.inform, x.tunnelled = inform(w), tunnelIn(r.Context()).endsWith(run)
-	resp := x.roundTrip(r)
+	return x.roundTrip(r)
+}
+
+// pass hands an answer on.
+func pass(w http.ResponseWriter, resp *http.Response) {
 	defer func() { _ = resp.Body.Close() }()
 	maps.Copy(w.Header(), resp.Header)
 	announced := len(resp.Trailer)

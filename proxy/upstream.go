@@ -102,21 +102,28 @@ func (u *upstream) close() {
 // RoundTrip sends the request. Behind an upstream proxy it is that proxy that
 // resolves names; an address that the client wrote itself is checked here.
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	if u.proxy != nil {
+		return u.throughProxy(r)
+	}
+	resp, err := u.Transport.RoundTrip(r)
+	if err == nil && resp.ProtoMajor == 1 && r.URL.Scheme == "https" {
+		u.note(r, "h1")
+	}
+	return resp, err
+}
+
+func (u *upstream) throughProxy(r *http.Request) (*http.Response, error) {
 	if err := u.checkLiteral(r.URL.Hostname()); err != nil {
 		return nil, err
 	}
-	if u.proxy != nil && u.proxy.Scheme != "socks5" && r.URL.Scheme == "http" {
+	if u.proxy.Scheme != "socks5" && r.URL.Scheme == "http" {
 		// A proxy wants the absolute form (RFC 9112 section 3.2.2), which net/http
 		// does not make of an opaque path; it puts the scheme before "//".
 		absolute := *r.URL
 		absolute.Opaque = "//" + r.Host + strings.TrimPrefix(r.URL.Opaque, "*")
 		r.URL = &absolute
 	}
-	resp, err := u.Transport.RoundTrip(r)
-	if err == nil && resp.ProtoMajor == 1 && r.URL.Scheme == "https" && u.proxy == nil {
-		u.note(r, "h1")
-	}
-	return resp, err
+	return u.Transport.RoundTrip(r)
 }
 
 // inline reports whether r, from a client that speaks HTTP/1.1, is sent on by

@@ -79,7 +79,7 @@ func (w *Wire) Do(run *Run, r *http.Request) *http.Response {
 func (w *Wire) doInside(t *tunnel, run *Run, r *http.Request) *http.Response {
 	x := w.begin(run, r)
 	x.target = t.target()
-	return x.roundTripTo(r, target.WrittenPath(r.URL))
+	return x.roundTrip(r)
 }
 
 func (w *Wire) begin(run *Run, r *http.Request) *exchange {
@@ -89,18 +89,19 @@ func (w *Wire) begin(run *Run, r *http.Request) *exchange {
 	return x
 }
 
+// roundTrip calls send at no great depth: the goroutine of an HTTP/2 stream would
+// have to grow its stack, by copying it, for what net/http does there.
 func (x *exchange) roundTrip(r *http.Request) *http.Response {
-	t, path, err := target.FromURL(r.URL)
-	x.target = t
-	if err != nil {
-		return x.refuse(r, &Denial{Code: BadRequest, Message: err.Error()})
+	denied := x.ready(r)
+	if denied != nil {
+		return x.refuse(r, denied)
 	}
-	return x.roundTripTo(r, path)
-}
-
-// roundTripTo is roundTrip where the target is known.
-func (x *exchange) roundTripTo(r *http.Request, path string) *http.Response {
-	resp, denied := x.do(r, path)
+	resp, denied := x.send(r)
+	if denied != nil {
+		return x.refuse(r, denied)
+	}
+	resp, denied = x.answer(resp)
+	x.head = x.wire.now().Sub(x.started)
 	if denied != nil {
 		return x.refuse(r, denied)
 	}
@@ -143,39 +144,50 @@ type exchange struct {
 	clean scrubbedBody // the answer's, without secrets
 }
 
-// do is the wire, step by step.
-func (x *exchange) do(r *http.Request, rawPath string) (*http.Response, *Denial) {
+// ready is the wire, step by step, up to the request as it is sent.
+func (x *exchange) ready(r *http.Request) *Denial {
+	rawPath, denied := x.locate(r.URL)
+	if denied != nil {
+		return denied
+	}
 	if !x.run.alive(x.started) {
-		return nil, runUnknown
+		return runUnknown
 	}
 	path, denied := x.prepare(r, rawPath)
 	if denied != nil {
-		return nil, denied
+		return denied
 	}
 	if denied = x.mayIt(r.Method, path); denied != nil {
-		return nil, denied
+		return denied
 	}
 	if !x.route.blind {
 		if denied = x.action.overrides(r.Header, path); denied != nil {
-			return nil, denied
+			return denied
 		}
 	}
 	if denied = x.spend(r); denied != nil {
-		return nil, denied
+		return denied
 	}
 	if denied = x.stamp(r, path); denied != nil {
-		return nil, denied
+		return denied
 	}
 	if x.websocket {
 		x.offerWebSocket(r)
 	}
-	resp, denied := x.send(r)
-	if denied != nil {
-		return nil, denied
+	return nil
+}
+
+// locate finds the target, unless the request's tunnel has said it.
+func (x *exchange) locate(u *url.URL) (rawPath string, _ *Denial) {
+	if x.target.Host != "" {
+		return target.WrittenPath(u), nil
 	}
-	resp, denied = x.answer(resp)
-	x.head = x.wire.now().Sub(x.started)
-	return resp, denied
+	t, path, err := target.FromURL(u)
+	x.target = t
+	if err != nil {
+		return "", &Denial{Code: BadRequest, Message: err.Error()}
+	}
+	return path, nil
 }
 
 var runUnknown = &Denial{Code: RunUnknown, Message: "no open run has these credentials",
