@@ -189,6 +189,7 @@ func (l *loop) enter(t *tunnel) bool {
 		}
 		if session.ConnectionState().NegotiatedProtocol == "h2" {
 			_ = session.SetDeadline(time.Time{})
+			tc.streams = true
 			l.handOver(session)
 			return false
 		}

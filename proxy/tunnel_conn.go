@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -82,12 +83,18 @@ type tunnelConn struct {
 
 	leave func() bool // the context of its requests; nil: has none that ends with the run
 
+	streams bool      // HTTP/2 is spoken
 	session *tls.Conn // that is spoken on it; nil: none
 	held    held      // of session
 }
 
 // Write implements net.Conn.
-func (c *tunnelConn) Write(p []byte) (int, error) { return c.held.write(c.replayConn, p) }
+func (c *tunnelConn) Write(p []byte) (int, error) {
+	if c.streams {
+		runtime.Gosched() // other streams get to what they have to say, which goes out together
+	}
+	return c.held.write(c.replayConn, p)
+}
 
 // endWithRun closes the connection some time after its run ended. A client that
 // reads nothing would keep its place, of which others have need, for ever.
