@@ -21,11 +21,11 @@ type gathered struct {
 	buf      *[gatherSize]byte // nil: nothing is to be written
 	n        int               // of buf
 	flushing bool              // a goroutine runs flush
-	writing  bool              // and is in the connection's Write
+	writing  bool              // somebody is in the connection's Write
 	err      error
 }
 
-const gatherSize = 64 << 10
+const gatherSize = 4 * maxRecord
 
 var gatherBuffers = sync.Pool{New: func() any { return new([gatherSize]byte) }}
 
@@ -53,7 +53,7 @@ func (g *gathered) Write(p []byte) (n int, err error) {
 		if n == len(p) {
 			return n, nil
 		}
-		g.room.Wait()
+		g.write()
 	}
 	return n, g.err
 }
@@ -64,19 +64,27 @@ func (g *gathered) flush() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for g.n > 0 && g.err == nil {
-		buf, n := g.buf, g.n
-		g.buf, g.n, g.writing = nil, 0, true
-		g.room.Broadcast()
-		g.mu.Unlock()
-		_, err := g.Conn.Write(buf[:n])
-		clear(buf[:n]) // over plain HTTP it may have held a secret
-		gatherBuffers.Put(buf)
-		g.mu.Lock()
-		if g.writing = false; g.err == nil {
-			g.err = err
-		}
+		g.write()
 	}
 	g.flushing = false
+}
+
+// write writes what there is, or waits while another does.
+func (g *gathered) write() {
+	if g.writing {
+		g.room.Wait()
+		return
+	}
+	buf, n := g.buf, g.n
+	g.buf, g.n, g.writing = nil, 0, true
+	g.mu.Unlock()
+	_, err := g.Conn.Write(buf[:n])
+	clear(buf[:n]) // over plain HTTP it may have held a secret
+	gatherBuffers.Put(buf)
+	g.mu.Lock()
+	if g.writing = false; g.err == nil {
+		g.err = err
+	}
 	g.room.Broadcast()
 }
 

@@ -241,7 +241,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 // withBody makes sure that a client in the middle of an upload, which is in a Read
 // that only a deadline ends, is told when the run ends.
 func (s *Server) withBody(w http.ResponseWriter, r *http.Request, run *Run) {
-	read := &interrupt{w: w}
+	read := &interrupt{w: w, ahead: aheadOf(r)}
 	defer read.end()
 	defer context.AfterFunc(run.ctx, read.fire)()
 	r = r.WithContext(context.WithValue(r.Context(), interruptKey{}, read))

@@ -119,6 +119,14 @@ func (c *tunnelConn) Close() error {
 	return c.replayConn.Close()
 }
 
+// socket is what the tunnel came on.
+func (c *tunnelConn) socket() net.Conn {
+	if bound, ok := c.Conn.(*boundConn); ok {
+		return bound.Conn
+	}
+	return c.Conn
+}
+
 // tunnelConnOf finds the tunnel that a connection of the inner server belongs to.
 func tunnelConnOf(c net.Conn) *tunnelConn {
 	if handed, ok := c.(*replayConn); ok {
@@ -134,7 +142,7 @@ func tunnelConnOf(c net.Conn) *tunnelConn {
 // ends when the run does whose tunnel it is: one is made for a connection, not for
 // a request.
 func (c *tunnelConn) context(parent context.Context) context.Context {
-	ctx := context.WithValue(parent, tunnelKey{}, c.tunnel)
+	ctx := context.WithValue(parent, tunnelKey{}, c)
 	if c.tunnel.anyone {
 		return ctx
 	}
@@ -146,4 +154,10 @@ func (c *tunnelConn) context(parent context.Context) context.Context {
 // endsWith reports whether the context of the tunnel's requests ends with run.
 func (t *tunnel) endsWith(run *Run) bool { return t.run == run && !t.anyone }
 
-func tunnelIn(ctx context.Context) *tunnel { return ctx.Value(tunnelKey{}).(*tunnel) }
+func tunnelIn(ctx context.Context) *tunnel { return tunnelConnIn(ctx).tunnel }
+
+// tunnelConnIn is nil for a request that came through no tunnel.
+func tunnelConnIn(ctx context.Context) *tunnelConn {
+	c, _ := ctx.Value(tunnelKey{}).(*tunnelConn)
+	return c
+}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/latchgate/latchgate/proxy/h1"
 )
 
 // uploadBody is a request's body on its way up. It marks the errors of the
@@ -22,13 +24,30 @@ import (
 // when HTTP/2 closes the body of a stream that was reset.
 type uploadBody struct {
 	io.ReadCloser
+	ahead     *ahead      // nil: nobody can tell how much has arrived
 	interrupt func()      // breaks off a Read that waits for the client
 	ended     atomic.Bool // all of it was read
 	closed    atomic.Bool // no more of it is wanted
 	gone      atomic.Bool // the upstream is
 }
 
-func (b *uploadBody) Read(p []byte) (int, error) {
+// Read reads as much as has arrived, up to what makes an HTTP/2 frame of whole TLS
+// records: a frame is a write, and wakes the upstream.
+func (b *uploadBody) Read(p []byte) (n int, err error) {
+	p = p[:min(len(p), uploadPiece)]
+	n, err = b.read(p)
+	for b.ahead.took(); err == nil && n < len(p) && b.ahead.whole(); b.ahead.took() {
+		var k int
+		k, err = b.read(p[n:])
+		n += k
+	}
+	return n, err
+}
+
+// uploadPiece is four TLS records, less the frame's head (RFC 9113 section 4.1).
+const uploadPiece = 4*16<<10 - 9
+
+func (b *uploadBody) read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, errUpstreamGone
 	}
@@ -84,7 +103,7 @@ func upload(r *http.Request) (ctx context.Context, cancel func(), sent func() bo
 		ctx, cancel = context.WithCancel(r.Context())
 		return ctx, cancel, never
 	}
-	b.interrupt = i.fire
+	b.interrupt, b.ahead = i.fire, i.ahead
 	ctx, cancel = b.context(r.Context())
 	var mu sync.Mutex
 	var stops []func() bool
@@ -127,6 +146,8 @@ type interrupt struct {
 	mu   sync.Mutex
 	over bool
 	w    http.ResponseWriter
+
+	ahead *ahead
 }
 
 type interruptKey struct{}
@@ -144,6 +165,39 @@ func (i *interrupt) end() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.over = true
+}
+
+// ahead knows of a client's TLS records that have arrived whole, and not been read.
+type ahead struct {
+	socket  net.Conn
+	records int
+}
+
+// aheadOf is nil where a Read of r's body is not a Read of its connection alone.
+func aheadOf(r *http.Request) *ahead {
+	c := tunnelConnIn(r.Context())
+	if c == nil || r.ProtoMajor != 1 || r.ContentLength <= 0 {
+		return nil
+	}
+	return &ahead{socket: c.socket()}
+}
+
+// whole reports whether there is one.
+func (a *ahead) whole() bool {
+	if a == nil {
+		return false
+	}
+	if a.records == 0 {
+		a.records = h1.Arrived(a.socket) / h1.RecordSize
+	}
+	return a.records > 0
+}
+
+// took says that a Read took one, if there was one.
+func (a *ahead) took() {
+	if a != nil && a.records > 0 {
+		a.records--
+	}
 }
 
 // dialled is an upstream connection of net/http's, which always has a Read

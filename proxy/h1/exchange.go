@@ -319,7 +319,7 @@ func (a *answer) Read(p []byte) (n int, err error) {
 		fresh := a.uc.br.Buffered() == 0
 		n, err = a.uc.br.Read(p[:min(int64(len(p)), a.left)])
 		if fresh { // crypto/tls gives what is in one record, a plain socket as much as fits
-			a.here -= 1 + n/recordSize
+			a.here -= 1 + n/RecordSize
 		}
 		if a.left -= int64(n); a.left == 0 {
 			err = io.EOF
@@ -347,14 +347,14 @@ func (a *answer) Waiting() bool {
 		return true
 	}
 	if a.uc.socket != nil {
-		a.here = a.uc.socket.arrived() / recordSize
+		a.here = a.uc.socket.arrived() / RecordSize
 	}
 	return a.here > 0
 }
 
-// recordSize is the largest that a TLS record can be (RFC 8446 section 5.2): of
+// RecordSize is the largest that a TLS record can be (RFC 8446 section 5.2): of
 // so many bytes one is complete.
-const recordSize = 5 + 16<<10 + 256
+const RecordSize = 5 + 16<<10 + 256
 
 // Close satisfies io.Closer.
 func (a *answer) Close() error {

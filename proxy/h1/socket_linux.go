@@ -165,7 +165,15 @@ func (s *socket) peek(fd uintptr) bool {
 	return true
 }
 
-// arrived returns how many bytes the socket holds for us.
+// Arrived returns how many bytes a [Socket] holds for us; 0, where that can't be asked.
+func Arrived(c net.Conn) int {
+	if s := socketOf(c); s != nil {
+		return s.arrived()
+	}
+	return 0
+}
+
+// arrived is as [Arrived].
 func (s *socket) arrived() int {
 	n := 0
 	_ = s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
