@@ -124,3 +124,19 @@ func TestARunKeepsNothingInMemoryThatItDoesNotDeclare(t *testing.T) {
 		t.Error("a run that is idle keeps the whole file in memory")
 	}
 }
+
+// Over HTTP/2 too, where a run is no connection: a request that waits is answered.
+func TestARunThatEndsAnswersTheRequestThatWaits(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		h := newHouse(t)
+		run, tok := h.open(bearerManifest)
+		arrived := make(chan struct{})
+		h.origin.on("/wait", func(_ http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			<-r.Context().Done()
+		})
+		go func() { <-arrived; h.runs.Close(run.ID, ErrRunRevoked) }()
+		resp, body := get(t, h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = h2 }), h.url("/wait"))
+		denied(t, resp, body, RunUnknown)
+	}
+}
