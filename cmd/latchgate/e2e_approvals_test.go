@@ -121,7 +121,7 @@ func TestRunsAreListedRenewedAndRevoked(t *testing.T) {
 	if o := h.must("runs", "list"); !strings.Contains(o.stdout, "0 of 5") || !strings.Contains(o.stdout, "0 of 1000") || !regexp.MustCompile(` (10m0|9m\d+)s `).MatchString(o.stdout) {
 		t.Errorf("list prints %s", o.stdout)
 	}
-	if o := h.must("runs", "renew", runs[0].ID, "--ttl", "2h"); !regexp.MustCompile("^"+runs[0].ID+` expires in (2h0m0|1h59m\d+)s\n$`).MatchString(o.stdout) {
+	if o := h.must("runs", "renew", runs[0].ID, "--ttl", "2h"); !regexp.MustCompile("^" + runs[0].ID + ` expires in (2h0m0|1h59m\d+)s\n$`).MatchString(o.stdout) {
 		t.Errorf("renew prints %q", o.stdout)
 	}
 	h.must("runs", "revoke", runs[0].ID)
