@@ -13,7 +13,6 @@
 package certs
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -62,13 +61,12 @@ type Options struct {
 // CA signs leaves for intercepted hosts. It is safe for concurrent use and
 // holds nothing that needs closing.
 type CA struct {
-	dir     string
-	root    *x509.Certificate
-	rootPEM []byte
-	signer  crypto.Signer
-	leafKey *ecdsa.PrivateKey // one a process: a leaf lives a day and never touches the disk
-	leafSKI []byte
-	system  rootPlaces
+	dir      string
+	root     *x509.Certificate
+	rootPEM  []byte
+	leafKey  *ecdsa.PrivateKey // one a process: a leaf lives a day and never touches the disk
+	leafMint *mint
+	system   rootPlaces
 
 	clock   func() time.Time
 	log     *slog.Logger
@@ -106,22 +104,22 @@ func Open(dir string, o Options) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make leaf key: %w", err)
 	}
-	ski, err := subjectKeyID(leafKey.Public())
+	leafMint, err := newMint(p, leafKey)
 	if err != nil {
-		return nil, fmt.Errorf("make leaf key: %w", err)
+		return nil, fmt.Errorf("%w: %s: %w; restore both files, or move %s and %s away to have a new authority made",
+			ErrUnusable, s.keyFile(), err, rootName, keyName)
 	}
 	return &CA{
-		dir:     dir,
-		root:    p.cert,
-		rootPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw}),
-		signer:  p.key,
-		leafKey: leafKey,
-		leafSKI: ski,
-		system:  systemPlaces(),
-		clock:   o.Clock,
-		log:     o.Logger,
-		metrics: newMetrics(o.Registerer),
-		leaves:  newLeafCache(leafCacheSize),
+		dir:      dir,
+		root:     p.cert,
+		rootPEM:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw}),
+		leafKey:  leafKey,
+		leafMint: leafMint,
+		system:   systemPlaces(),
+		clock:    o.Clock,
+		log:      o.Logger,
+		metrics:  newMetrics(o.Registerer),
+		leaves:   newLeafCache(leafCacheSize),
 	}, nil
 }
 

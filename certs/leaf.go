@@ -1,15 +1,11 @@
 package certs
 
 import (
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -77,24 +73,8 @@ func (c *CA) mint(host string, now time.Time) (*leaf, error) {
 	if canonical, err := manifests.CanonicalHost(host); err != nil || canonical != host {
 		return nil, fmt.Errorf("sign leaf for %q: %w", host, ErrHost)
 	}
-	tmpl := &x509.Certificate{
-		NotBefore:             latest(now.Add(-backDate), c.root.NotBefore),
-		NotAfter:              earliest(now.Add(leafLifetime), c.root.NotAfter),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-		SubjectKeyId:          c.leafSKI,
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		tmpl.IPAddresses = []net.IP{addr.AsSlice()}
-	} else {
-		tmpl.DNSNames = []string{host}
-	}
-	// A longer name is in the SAN alone, which an empty subject makes critical.
-	if len(host) <= 64 {
-		tmpl.Subject = pkix.Name{CommonName: host}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, c.root, c.leafKey.Public(), c.signer)
+	notAfter := earliest(now.Add(leafLifetime), c.root.NotAfter)
+	der, err := c.leafMint.sign(host, latest(now.Add(-backDate), c.root.NotBefore), notAfter)
 	if err != nil {
 		return nil, fmt.Errorf("sign leaf for %q: %w", host, err)
 	}
@@ -104,7 +84,7 @@ func (c *CA) mint(host string, now time.Time) (*leaf, error) {
 	}
 	return &leaf{
 		cert:    &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.leafKey, Leaf: parsed},
-		renewAt: now.Add(tmpl.NotAfter.Sub(now) / 4 * 3),
+		renewAt: now.Add(notAfter.Sub(now) / 4 * 3),
 	}, nil
 }
 
