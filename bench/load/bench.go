@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,8 +35,6 @@ type bench struct {
 	ctx       context.Context
 	dir       string // of this measurement, removed at its end
 	program   string
-	secrets   int
-	actions   int
 	environ   []string
 	port      string // the origin's
 	roots     *x509.CertPool
@@ -44,8 +43,8 @@ type bench struct {
 	fresh     map[string]int // cold hosts used so far, by target
 }
 
-func newBench(ctx context.Context, program string, secrets, actions int, environ string) (_ *bench, err error) {
-	b := &bench{ctx: ctx, program: program, secrets: secrets, actions: actions, fresh: map[string]int{}}
+func newBench(ctx context.Context, program, environ string) (_ *bench, err error) {
+	b := &bench{ctx: ctx, program: program, fresh: map[string]int{}}
 	if environ != "" {
 		b.environ = strings.Split(environ, ",")
 	}
@@ -80,12 +79,18 @@ func newBench(ctx context.Context, program string, secrets, actions int, environ
 	return b, err
 }
 
-// close stops all that was started, the last first.
+// close stops all that was started.
 func (b *bench) close() {
-	for i := len(b.processes) - 1; i >= 0; i-- {
-		stop(b.processes[i])
-	}
+	b.stopFrom(0)
 	_ = os.RemoveAll(b.dir)
+}
+
+// stopFrom stops all that was started after the first n processes, the last first.
+func (b *bench) stopFrom(n int) {
+	for _, c := range slices.Backward(b.processes[n:]) {
+		stop(c)
+	}
+	b.processes = b.processes[:n]
 }
 
 func stop(c *exec.Cmd) {
@@ -100,7 +105,7 @@ func (b *bench) spawn(stdout io.Writer, name string, args ...string) (*exec.Cmd,
 	c := exec.Command(name, args...)
 	c.Dir, c.Stdout = b.dir, stdout
 	c.Env = append(os.Environ(), b.environ...)
-	log, err := os.Create(filepath.Join(b.dir, filepath.Base(name)+".log"))
+	log, err := os.CreateTemp(b.dir, filepath.Base(name)+"-*.log")
 	if err != nil {
 		return nil, err
 	}

@@ -21,9 +21,9 @@ type conn struct {
 	br *bufio.Reader
 }
 
-// dial opens a connection to name at the origin's port. The client offers what
-// most do; cache, when not nil, offers to resume.
-func (b *bench) dial(t *target, name string, cache tls.ClientSessionCache, protocols ...string) (*conn, error) {
+// dial opens the connection of t's i-th client to name at the origin's port. It
+// offers what most clients do; cache, when not nil, offers to resume.
+func (b *bench) dial(t *target, i int, name string, cache tls.ClientSessionCache, protocols ...string) (*conn, error) {
 	address := t.address
 	if address == "" {
 		address = net.JoinHostPort("127.0.0.1", b.port)
@@ -36,7 +36,7 @@ func (b *bench) dial(t *target, name string, cache tls.ClientSessionCache, proto
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
 	if t.address != "" {
-		if err := b.tunnel(t, c, name); err != nil {
+		if err := b.tunnel(t, i, c, name); err != nil {
 			_ = c.Close()
 			return nil, err
 		}
@@ -50,9 +50,10 @@ func (b *bench) dial(t *target, name string, cache tls.ClientSessionCache, proto
 	return &conn{tc, bufio.NewReaderSize(tc, 32<<10)}, nil
 }
 
-func (b *bench) tunnel(t *target, c net.Conn, name string) error {
+func (b *bench) tunnel(t *target, i int, c net.Conn, name string) error {
 	authority := net.JoinHostPort(name, b.port)
-	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", authority, authority, t.auth); err != nil {
+	_, auth := t.client(i)
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", authority, authority, auth); err != nil {
 		return err
 	}
 	// The proxy says nothing after this head before we do, so the reader takes no more.

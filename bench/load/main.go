@@ -4,6 +4,8 @@
 //	go run ./bench/load                                  # direct, goproxy, latchgate
 //	go run ./bench/load -rounds 5 -w ka-16,h2-64
 //	go run ./bench/load -targets direct,goproxy,latchgate,squid,mitmdump
+//	go run ./bench/load -targets goproxy,latchgate,latchgate:program=/tmp/other -w tunnel-8
+//	go run ./bench/load -grow all                        # with runs, hosts, secrets, bindings, actions
 //
 // goproxy is a bare one that stamps one header, with a pool that is large enough:
 // what latchgate's own door is made of, without any of its checks. squid
@@ -42,52 +44,32 @@ func main() {
 }
 
 func run() error {
-	targets := flag.String("targets", "direct,goproxy,latchgate", "comma-separated: direct, goproxy, latchgate, squid, mitmdump")
+	targets := flag.String("targets", "direct,goproxy,latchgate", "comma-separated: direct, goproxy, squid, mitmdump, latchgate[:OPTION=VALUE...] with the options runs, hosts, secrets, bindings, actions, program")
 	names := flag.String("w", "ka-1,ka-16,ka-64,h2-64,tunnel-8,resume-8,cold-4,down-4,up-4,sse-8,idle-500", "comma-separated workloads, each with how much at a time")
+	grow := flag.String("grow", "", "measure how latchgate's cost grows, instead: comma-separated dimensions of "+dimensions()+", or all")
 	rounds := flag.Int("rounds", 3, "rounds; medians are printed")
 	length := flag.Duration("time", time.Second, "length of one run")
 	program := flag.String("latchgate", "", "the program to measure (default: built from this module)")
-	secrets := flag.Int("secrets", 1, "secrets of the run, each bound to the host")
-	actions := flag.Int("actions", 1, "actions of the run")
 	environ := flag.String("environ", "", "comma-separated variables for the proxies, such as GOMAXPROCS=1,GOMEMLIMIT=256MiB")
 	flag.Parse()
-	works, err := parseWorkloads(*names)
-	if err != nil {
-		return err
+	comparisons := []comparison{{strings.Split(*targets, ","), *names}}
+	if *grow != "" {
+		var err error
+		if comparisons, err = growth(*grow); err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b, err := newBench(ctx, *program, *secrets, *actions, *environ)
+	b, err := newBench(ctx, *program, *environ)
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	b.length = *length
-	var started []*target
-	for _, name := range strings.Split(*targets, ",") {
-		t, err := b.start(name)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "load: %s is left out: %v\n", name, err)
-			continue
-		}
-		started = append(started, t)
-	}
-	results := map[string]map[string][]result{} // by workload and target
-	for _, w := range works {
-		results[w.String()] = map[string][]result{}
-		for round := range *rounds {
-			for i := range started {
-				t := started[(i+round)%len(started)]
-				r, err := b.measure(ctx, t, w)
-				if err != nil {
-					r.note = err.Error()
-				}
-				results[w.String()][t.name] = append(results[w.String()][t.name], r)
-			}
-		}
-		report(os.Stdout, w, started, results[w.String()])
-		if ctx.Err() != nil {
-			return ctx.Err()
+	for _, c := range comparisons {
+		if err := b.compare(ctx, c, *rounds); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -69,12 +69,12 @@ func median[T cmp.Ordered](all []T) (m T) {
 	return m
 }
 
-// report prints the medians of a workload, and the ratios to goproxy: of each
-// round's pair, the median.
-func report(w io.Writer, work workload, targets []*target, all map[string][]result) {
+// report prints the medians of a workload, and the ratios to the yardstick: of
+// each round's pair, the median.
+func report(w io.Writer, work workload, targets []*target, yardstick string, all map[string][]result) {
 	_, _ = fmt.Fprintf(w, "\n%s: %s\n", work, work.what)
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprint(table, "\tops/s\tp50 µs\t× goproxy\tCPU s/1k\t× goproxy\tkB/tunnel\t\n")
+	_, _ = fmt.Fprintf(table, "\tops/s\tp50 µs\t× %[1]s\tCPU s/1k\t× %[1]s\tkB/tunnel\t\n", yardstick)
 	of := func(rs []result, what func(result) float64) float64 {
 		var xs []float64
 		for _, r := range rs {
@@ -92,7 +92,7 @@ func report(w io.Writer, work workload, targets []*target, all map[string][]resu
 	p50 := func(r result) float64 { return float64(r.p50.Nanoseconds()) / 1000 }
 	ratio := func(name string, what func(result) float64) float64 {
 		var xs []float64
-		for i, yard := range all["goproxy"] {
+		for i, yard := range all[yardstick] {
 			if i < len(all[name]) && what(yard) > 0 {
 				xs = append(xs, what(all[name][i])/what(yard))
 			}

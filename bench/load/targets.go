@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,14 +13,29 @@ import (
 // target is one way to the origin.
 type target struct {
 	name    string
-	address string // of the proxy; "" is straight to the origin
-	auth    string // the Proxy-Authorization line
+	address string   // of the proxy; "" is straight to the origin
+	auths   []string // the Proxy-Authorization lines of its clients; none: they send none
+	hosts   int      // names of the origin that are asked for
 	roots   *x509.CertPool
 	pid     int // 0: nothing to measure
 }
 
+// client is what the i-th of a target's clients says: to whom it wants to speak,
+// and who it is. Clients take turns at hosts and runs.
+func (t *target) client(i int) (name, auth string) {
+	if name = host; t.hosts > 1 {
+		name = fmt.Sprintf("api%d.%s", i%t.hosts, domain)
+	}
+	if len(t.auths) > 0 {
+		auth = t.auths[i%len(t.auths)]
+	}
+	return name, auth
+}
+
+// start starts a target: its name, and for latchgate what it is measured with.
 func (b *bench) start(name string) (*target, error) {
-	switch name {
+	kind, options, _ := strings.Cut(name, ":")
+	switch kind {
 	case "direct":
 		return &target{name: name, roots: b.roots}, nil
 	case "goproxy":
@@ -32,9 +43,13 @@ func (b *bench) start(name string) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		return b.behindCA(name, address, c.Process.Pid, b.dir+"/ca.pem")
+		return b.behindCA(name, address, c, b.dir+"/ca.pem")
 	case "latchgate":
-		return b.startLatchgate()
+		o, err := b.parseSetup(options)
+		if err != nil {
+			return nil, err
+		}
+		return b.startLatchgate(name, o)
 	case "squid":
 		return b.startSquid()
 	case "mitmdump":
@@ -43,7 +58,7 @@ func (b *bench) start(name string) (*target, error) {
 	return nil, fmt.Errorf("no such target")
 }
 
-func (b *bench) behindCA(name, address string, pid int, ca string) (*target, error) {
+func (b *bench) behindCA(name, address string, process *exec.Cmd, ca string) (*target, error) {
 	roots, err := poolOf(ca)
 	if err != nil {
 		return nil, err
@@ -52,126 +67,12 @@ func (b *bench) behindCA(name, address string, pid int, ca string) (*target, err
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = c.Close()
-			return &target{name: name, address: address, roots: roots, pid: pid}, nil
+			return &target{name: name, address: address, roots: roots, pid: process.Process.Pid}, nil
 		}
 		if time.Now().After(deadline) {
 			return nil, err
 		}
 	}
-}
-
-// startLatchgate starts the daemon as a user does, with everything on: a home, an
-// encrypted secrets file, a manifest, audit and metrics.
-func (b *bench) startLatchgate() (*target, error) {
-	home := b.dir + "/home"
-	if err := os.MkdirAll(home+"/manifests", 0o700); err != nil {
-		return nil, err
-	}
-	proxy, metrics := freePort(), freePort()
-	config := fmt.Sprintf(`
-[proxy]
-listen = "127.0.0.1:%d"
-allow_private = ["127.0.0.0/8"]
-upstream_ca_file = %q
-[gate]
-socket = %q
-[metrics]
-listen = "127.0.0.1:%d"
-[manifests]
-dirs = [%q]
-[secrets]
-sops_secrets_file = %q
-sops_key_file = %q
-[ca]
-dir = %q
-[audit]
-file = %q
-[log]
-level = "warn"
-`, proxy, b.dir+"/origin.pem", home+"/gate.sock", metrics, home+"/manifests", home+"/secrets.enc.yaml", home+"/age.key", home+"/ca", home+"/audit.jsonl")
-	if err := os.WriteFile(home+"/latchgate.toml", []byte(config), 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(home+"/manifests/load.yaml", []byte(b.manifests()), 0o600); err != nil {
-		return nil, err
-	}
-	cli := func(stdin string, args ...string) ([]byte, error) {
-		c := exec.Command(b.program, append(args, "--config", home+"/latchgate.toml")...)
-		c.Dir, c.Stdin = home, strings.NewReader(stdin)
-		out, err := c.Output()
-		if err != nil {
-			var fault *exec.ExitError
-			if e, ok := err.(*exec.ExitError); ok {
-				fault = e
-				return nil, fmt.Errorf("latchgate %s: %w: %s", args[0], err, bytes.TrimSpace(fault.Stderr))
-			}
-		}
-		return out, err
-	}
-	if _, err := cli("", "secrets", "init"); err != nil {
-		return nil, err
-	}
-	for i := range b.secrets {
-		value := secret
-		if i > 0 {
-			value = fmt.Sprintf("another-secret-%04d-%s", i, secret)
-		}
-		if _, err := cli(value, "secrets", "set", fmt.Sprintf("TOKEN_%d", i), "--stdin"); err != nil {
-			return nil, err
-		}
-	}
-	daemon, err := b.spawn(nil, b.program, "proxy", "--config", home+"/latchgate.toml")
-	if err != nil {
-		return nil, err
-	}
-	args := []string{"env", "--format", "json"}
-	for i := range b.actions {
-		args = append(args, "--action", fmt.Sprintf("load_%d", i))
-	}
-	var out []byte
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if out, err = cli("", args...); err == nil || time.Now().After(deadline) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	var vars map[string]string
-	if err := json.Unmarshal(out, &vars); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(vars["HTTPS_PROXY"])
-	if err != nil {
-		return nil, err
-	}
-	t, err := b.behindCA("latchgate", u.Host, daemon.Process.Pid, home+"/ca/ca.pem")
-	if err != nil {
-		return nil, err
-	}
-	t.auth = "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.String())) + "\r\n"
-	return t, nil
-}
-
-// manifests declare the run's actions. The first binds all secrets; the first of
-// these is the one that is sent as a bearer token.
-func (b *bench) manifests() string {
-	var s strings.Builder
-	for i := range b.actions {
-		_, _ = fmt.Fprintf(&s, "---\naction_id: load_%d\ndescription: what is measured\nrisk_level: low\negress: {profile: proxy_allowlist, allowed_domains: [\"*.%s:%s\"]}\n", i, domain, b.port)
-		if i > 0 {
-			continue
-		}
-		s.WriteString("secrets:\n")
-		for j := range b.secrets {
-			inject := "as: bearer"
-			if j > 0 {
-				inject = fmt.Sprintf("as: header, header: X-Token-%d", j)
-			}
-			_, _ = fmt.Fprintf(&s, "  - {name: TOKEN_%d, required: true, inject: [{%s, hosts: [\"*.%s:%s\"]}]}\n", j, inject, domain, b.port)
-		}
-	}
-	return s.String()
 }
 
 // startMitmdump needs Debian's mitmproxy.
@@ -203,7 +104,7 @@ func (b *bench) startMitmdump() (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.behindCA("mitmdump", fmt.Sprintf("127.0.0.1:%d", port), c.Process.Pid, b.dir+"/ca.pem")
+	return b.behindCA("mitmdump", fmt.Sprintf("127.0.0.1:%d", port), c, b.dir+"/ca.pem")
 }
 
 // startSquid needs Debian's squid-openssl.
@@ -255,7 +156,7 @@ visible_hostname load
 	if err != nil {
 		return nil, err
 	}
-	return b.behindCA("squid", fmt.Sprintf("127.0.0.1:%d", port), c.Process.Pid, b.dir+"/ca.pem")
+	return b.behindCA("squid", fmt.Sprintf("127.0.0.1:%d", port), c, b.dir+"/ca.pem")
 }
 
 func joined(files ...string) (all []byte, err error) {

@@ -67,8 +67,8 @@ func (b *bench) measure(ctx context.Context, t *target, w workload) (result, err
 }
 
 // repeat has n workers repeat an operation for the length of a run. Each makes
-// its own with open, and does it a few times before the clock starts.
-func (b *bench) repeat(t *target, n int, open func() (op func() error, done func(), err error)) (result, error) {
+// its own with open, and does it warm times before the clock starts.
+func (b *bench) repeat(t *target, n, warm int, open func(i int) (op func() error, done func(), err error)) (result, error) {
 	var mu sync.Mutex
 	var all []time.Duration
 	var failed error
@@ -83,10 +83,10 @@ func (b *bench) repeat(t *target, n int, open func() (op func() error, done func
 		}
 	}
 	ready.Add(n)
-	for range n {
+	for i := range n {
 		finished.Go(func() {
-			op, done, err := open()
-			for range 3 {
+			op, done, err := open(i)
+			for range warm {
 				if err == nil {
 					err = op()
 				}
@@ -126,9 +126,10 @@ func (b *bench) repeat(t *target, n int, open func() (op func() error, done func
 }
 
 func keepAlive(b *bench, t *target, n int) (result, error) {
-	head := b.head(t, "GET", host, "/bytes/1024", 0)
-	return b.repeat(t, n, func() (func() error, func(), error) {
-		c, err := b.dial(t, host, nil, "http/1.1")
+	return b.repeat(t, n, fewTimes, func(i int) (func() error, func(), error) {
+		name, _ := t.client(i)
+		head := b.head(t, "GET", name, "/bytes/1024", 0)
+		c, err := b.dial(t, i, name, nil, "http/1.1")
 		if err != nil {
 			return nil, nil, err
 		}
@@ -138,13 +139,17 @@ func keepAlive(b *bench, t *target, n int) (result, error) {
 
 func transfers(size int, up bool) func(*bench, *target, int) (result, error) {
 	return func(b *bench, t *target, n int) (result, error) {
-		head, body := b.head(t, "GET", host, "/bytes/"+strconv.Itoa(size), 0), []byte(nil)
+		var body []byte
 		if up {
 			body = bytes.Repeat(text, size/len(text)+1)[:size]
-			head = b.head(t, "POST", host, "/sum", size)
 		}
-		return b.repeat(t, n, func() (func() error, func(), error) {
-			c, err := b.dial(t, host, nil, "http/1.1")
+		return b.repeat(t, n, fewTimes, func(i int) (func() error, func(), error) {
+			name, _ := t.client(i)
+			head := b.head(t, "GET", name, "/bytes/"+strconv.Itoa(size), 0)
+			if up {
+				head = b.head(t, "POST", name, "/sum", size)
+			}
+			c, err := b.dial(t, i, name, nil, "http/1.1")
 			if err != nil {
 				return nil, nil, err
 			}
@@ -153,27 +158,40 @@ func transfers(size int, up bool) func(*bench, *target, int) (result, error) {
 	}
 }
 
+// fewTimes is how often an operation is done before the clock starts.
+const fewTimes = 3
+
 func newTunnels(b *bench, t *target, n int) (result, error) {
-	return b.tunnels(t, n, nil, func() string { return host })
+	return b.tunnels(t, n, nil, known(t))
 }
 
 func resumedTunnels(b *bench, t *target, n int) (result, error) {
-	return b.tunnels(t, n, tls.NewLRUClientSessionCache(64), func() string { return host })
+	return b.tunnels(t, n, tls.NewLRUClientSessionCache(max(64, t.hosts)), known(t))
+}
+
+// known is the host that the i-th tunnel goes to, one of those that the proxy knows.
+func known(t *target) func(i int) string {
+	return func(i int) string { name, _ := t.client(i); return name }
 }
 
 func coldHosts(b *bench, t *target, n int) (result, error) {
 	var next atomic.Int64
 	next.Store(int64(b.fresh[t.name]))
-	r, err := b.tunnels(t, n, nil, func() string { return fmt.Sprintf("h%d.%s", next.Add(1), domain) })
+	r, err := b.tunnels(t, n, nil, func(int) string { return fmt.Sprintf("h%d.%s", next.Add(1), domain) })
 	b.fresh[t.name] = int(next.Load())
 	return r, err
 }
 
-func (b *bench) tunnels(t *target, n int, cache tls.ClientSessionCache, name func() string) (result, error) {
-	return b.repeat(t, n, func() (func() error, func(), error) {
+// tunnels opens each tunnel as another client. Before the clock starts each host
+// and each run had one.
+func (b *bench) tunnels(t *target, n int, cache tls.ClientSessionCache, name func(i int) string) (result, error) {
+	var next atomic.Int64
+	warm := max(fewTimes, (max(t.hosts, len(t.auths))+n-1)/n)
+	return b.repeat(t, n, warm, func(int) (func() error, func(), error) {
 		return func() error {
-			name := name()
-			c, err := b.dial(t, name, cache, "http/1.1")
+			i := int(next.Add(1)) - 1
+			name := name(i)
+			c, err := b.dial(t, i, name, cache, "http/1.1")
 			if err != nil {
 				return err
 			}
@@ -184,8 +202,9 @@ func (b *bench) tunnels(t *target, n int, cache tls.ClientSessionCache, name fun
 }
 
 func http2Streams(b *bench, t *target, n int) (result, error) {
+	name, _ := t.client(0)
 	tr := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-		c, err := b.dial(t, host, nil, "h2")
+		c, err := b.dial(t, 0, name, nil, "h2")
 		if err != nil {
 			return nil, err
 		}
@@ -197,9 +216,9 @@ func http2Streams(b *bench, t *target, n int) (result, error) {
 	if t.address == "" {
 		credential = "Bearer " + secret
 	}
-	return b.repeat(t, n, func() (func() error, func(), error) {
+	return b.repeat(t, n, fewTimes, func(int) (func() error, func(), error) {
 		return func() error {
-			r, err := http.NewRequestWithContext(b.ctx, http.MethodGet, "https://"+net.JoinHostPort(host, b.port)+"/bytes/1024", nil)
+			r, err := http.NewRequestWithContext(b.ctx, http.MethodGet, "https://"+net.JoinHostPort(name, b.port)+"/bytes/1024", nil)
 			if err != nil {
 				return err
 			}
@@ -225,9 +244,9 @@ func eventStreams(b *bench, t *target, n int) (result, error) {
 	var failed error
 	m := startMeter(t)
 	var all sync.WaitGroup
-	for range n {
+	for i := range n {
 		all.Go(func() {
-			took, err := b.events(t, events)
+			took, err := b.events(t, i, events)
 			mu.Lock()
 			defer mu.Unlock()
 			if late = append(late, took...); err != nil {
@@ -242,13 +261,14 @@ func eventStreams(b *bench, t *target, n int) (result, error) {
 }
 
 // events reads a stream and says how long each event was on its way.
-func (b *bench) events(t *target, n int) (late []time.Duration, err error) {
-	c, err := b.dial(t, host, nil, "http/1.1")
+func (b *bench) events(t *target, i, n int) (late []time.Duration, err error) {
+	name, _ := t.client(i)
+	c, err := b.dial(t, i, name, nil, "http/1.1")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
-	resp, err := c.ask(b.head(t, "GET", host, "/events/"+strconv.Itoa(n), 0), nil)
+	resp, err := c.ask(b.head(t, "GET", name, "/events/"+strconv.Itoa(n), 0), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +285,6 @@ func (b *bench) events(t *target, n int) (late []time.Duration, err error) {
 }
 
 func idleTunnels(b *bench, t *target, n int) (result, error) {
-	head := b.head(t, "GET", host, "/bytes/1024", 0)
 	open := make([]*conn, n)
 	before := residentKiB(t.pid)
 	defer func() {
@@ -277,11 +296,13 @@ func idleTunnels(b *bench, t *target, n int) (result, error) {
 	}()
 	m := startMeter(t)
 	for i := range open {
-		c, err := b.dial(t, host, nil, "http/1.1")
+		name, _ := t.client(i)
+		c, err := b.dial(t, i, name, nil, "http/1.1")
 		if err != nil {
 			return result{}, err
 		}
-		if open[i] = c; c.do(head, nil) != nil {
+		open[i] = c
+		if err := c.do(b.head(t, "GET", name, "/bytes/1024", 0), nil); err != nil {
 			return result{}, err
 		}
 	}
