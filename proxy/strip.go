@@ -116,12 +116,13 @@ func (b *trailedBody) Read(p []byte) (int, error) {
 }
 
 // sameName compares two header or parameter names as lenient servers do: CGI
-// and WSGI fold case and turn "-" into "_".
+// and WSGI fold case and turn "-" into "_". It begins at the end: names that
+// differ often have a beginning in common.
 func sameName(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
-	for i := 0; i < len(a); i++ {
+	for i := len(a) - 1; i >= 0; i-- {
 		if foldName(a[i]) != foldName(b[i]) {
 			return false
 		}
