@@ -91,7 +91,7 @@ func TestAClientResumesItsSessionInTheNextTunnel(t *testing.T) {
 // Idle tunnels have no deadline in goproxy.
 func TestIdleTunnelsAreClosed(t *testing.T) {
 	short := func(_ *WireConfig, s *ServerConfig, _ *policyOptions) {
-		s.IdleTimeout, s.HeaderTimeout = 50*time.Millisecond, 50*time.Millisecond
+		s.IdleTimeout, s.HeaderTimeout = 300*time.Millisecond, 300*time.Millisecond
 	}
 	h := newHouse(t, short)
 	run, tok := h.open(bearerManifest + blindManifest)

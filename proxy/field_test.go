@@ -203,7 +203,7 @@ func TestBytesThatAreNoTextPassBothWays(t *testing.T) {
 // A slow model call is not a fault.
 func TestAnAnswerMayTakeAsLongAsItTakes(t *testing.T) {
 	h := newHouse(t, func(_ *WireConfig, s *ServerConfig, _ *policyOptions) {
-		s.HeaderTimeout, s.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond
+		s.HeaderTimeout, s.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
 	})
 	run, tok := h.open(bearerManifest)
 	h.origin.on("/slow", func(w http.ResponseWriter, _ *http.Request) {
