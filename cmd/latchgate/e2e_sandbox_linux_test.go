@@ -13,7 +13,7 @@ import (
 
 // probe tries what a hostile command would, and prints what it got away with.
 const probe = `
-import ctypes, json, os, socket, subprocess, sys
+import ctypes, fcntl, json, os, pty, socket, stat, subprocess, sys
 home, got = sys.argv[1], {}
 def tried(name, f):
     try:
@@ -48,11 +48,51 @@ tried("connect to the control socket", lambda: socket.socket(socket.AF_UNIX).con
 tried("make a pair of sockets", socket.socketpair)
 tried("send a datagram", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)))
 tried("open multipath TCP", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262))
-for name, number in [("SMC", 256), ("SCTP", 132)]:
+def refused(name, f): # by the sandbox, and not for want of it in the kernel or of the right to it
     try:
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, number)
+        f()
+        got[name] = True
     except OSError as e:
-        got["open " + name] = e.errno != 13 # refused, and not for want of it in the kernel
+        got[name] = e.errno != 13
+for name, number in [("SMC", 256), ("SCTP", 132)]:
+    refused("open " + name, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, number))
+refused("send a datagram to a unix socket", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", "/run/systemd/notify"))
+refused("send a raw datagram to a unix socket", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)[0].sendto(b"x", "/run/systemd/notify"))
+tried("make a pair of packet sockets", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+def in_terminal(request): # a terminal of its own: who holds one may type into it
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            fcntl.ioctl(0, request, b"x")
+        except OSError as e:
+            os._exit(e.errno)
+        os._exit(0)
+    error = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if error:
+        raise OSError(error, "")
+refused("type into the terminal", lambda: in_terminal(0x5412)) # TIOCSTI
+refused("paste into the console", lambda: in_terminal(0x541c)) # TIOCLINUX
+for name in sorted(os.listdir("/dev")):
+    if stat.S_ISBLK(os.lstat("/dev/" + name).st_mode):
+        refused("open the disk " + name, lambda: open("/dev/" + name, "rb"))
+if os.geteuid() == 0:
+    refused("name a program for the kernel to start", lambda: os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
+def reopen(name):
+    with open("/proc/self/fd/%d" % os.open(os.path.join(home, name), os.O_PATH)) as f:
+        f.read(1)
+tried("open the key by a descriptor of its path", lambda: reopen("keys/age.key"))
+for root in ["/proc/self/root", "/proc/%d/root" % os.getppid(), "/proc/1/root"]:
+    tried("read the key below " + root.replace(str(os.getppid()), "parent"), lambda: read(root + os.path.join(home, "keys/age.key")))
+tried("use what was open before", lambda: os.pread(4, 1, 0))
+def mount():
+    pid = os.fork()
+    if pid == 0:
+        if libc.unshare(0x10020000) < 0: # CLONE_NEWUSER | CLONE_NEWNS
+            os._exit(1)
+        os._exit(1 if libc.mount(os.path.join(home, "keys").encode(), b"a", None, 4096, None) < 0 else 0) # MS_BIND
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise PermissionError()
+tried("mount the key's folder elsewhere", mount)
 tried("set up io_uring", lambda: call(425, 1, ctypes.create_string_buffer(120)))
 tried("connect to another port", lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2])), 5))
 open_fast = lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).sendto(b"GET", socket.MSG_FASTOPEN, ("127.0.0.1", int(sys.argv[2])))
@@ -71,7 +111,7 @@ json.dump(got, sys.stdout)
 
 // allowed is what is left to a command in the sandbox.
 var allowed = []string{"read latchgate.toml", "read manifests/api.yaml", "read other.txt", "write other.txt", "read the trusted roots",
-	"make and move files where it works", "make a pair of sockets", "connect to the proxy", "serve on a port", "use the API"}
+	"make and move files where it works", "make a pair of sockets", "make a pair of packet sockets", "connect to the proxy", "serve on a port", "use the API"}
 
 func TestASandboxedCommandReachesTheProxyAndNothingThatIsOurs(t *testing.T) {
 	if _, err := sandbox.Check(); err != nil {
@@ -91,13 +131,21 @@ func TestASandboxedCommandReachesTheProxyAndNothingThatIsOurs(t *testing.T) {
 			_, port, _ := strings.Cut(h.origin.addr, ":")
 			c := h.command("--config", h.path("latchgate.toml"), "exec", "--sandbox", "-a", "api", "--", "python3", "probe.py", h.dir, port, strconv.Itoa(pid))
 			c.Dir = h.path("work")
+			for range 2 { // the sandbox's own plan comes on descriptor 3
+				key, err := os.Open(h.path("keys/age.key"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = key.Close() }()
+				c.ExtraFiles = append(c.ExtraFiles, key)
+			}
 			var out, errOut strings.Builder
 			c.Stdout, c.Stderr = &out, &errOut
 			if err := c.Run(); err != nil {
 				t.Fatalf("%v\n%s%s", err, out.String(), errOut.String())
 			}
 			var got map[string]bool
-			if err := json.Unmarshal([]byte(out.String()), &got); err != nil || len(got) < 25 {
+			if err := json.Unmarshal([]byte(out.String()), &got); err != nil || len(got) < 40 {
 				t.Fatalf("%v: %s", err, out.String())
 			}
 			want := map[string]bool{}

@@ -1,10 +1,11 @@
 // Package sandbox keeps a command away from what holds the credentials: the age
 // key, the secrets file, the CA's key and the control socket are out of its
 // reach, the only TCP ports that it can connect to are the proxy's, and it can
-// neither trace nor signal the proxy.
+// neither trace nor signal the proxy. Nor can it type into its terminal, read a
+// disk or use a descriptor that was open before.
 //
 // The kernel does it: Landlock for files, TCP, tracing and signals, and a
-// seccomp filter for the kinds of socket that Landlock does not know. Call
+// seccomp filter for what Landlock does not know. Call
 // [Check] before anything is opened, [Plan] in the process that knows the paths,
 // and [Spec.Enter] in the process that becomes the command; that ends it by
 // becoming the command. Nothing here pretends: what the kernel can't do is an
@@ -41,15 +42,15 @@ type Spec struct {
 }
 
 // Plan lists what the command may reach: every entry of every folder on the way
-// to a path of p, but for those paths. Landlock can only allow, and allows with
+// to a path of p, but for those paths, disks, and for root the kernel's settings. Landlock can only allow, and allows with
 // a folder all that is in it.
 func Plan(p Paths, ports ...uint16) (*Spec, error) {
 	s := &Spec{Ports: ports}
-	hidden, err := resolve(p.Hidden)
+	hidden, err := resolve(slices.Concat(p.Hidden, devices()))
 	if err != nil {
 		return nil, err
 	}
-	if s.ReadOnly, err = resolve(p.ReadOnly); err != nil {
+	if s.ReadOnly, err = resolve(slices.Concat(p.ReadOnly, settings())); err != nil {
 		return nil, err
 	}
 	withheld := slices.Concat(hidden, s.ReadOnly)

@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -48,11 +51,15 @@ func (s *Spec) Enter(program string, argv, environ []string) error {
 	if err := s.restrictPaths(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if err := filterSockets(); err != nil {
+	if err := filterCalls(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if err := dropCapabilities(); err != nil {
 		return err
+	}
+	// What is open already is beyond Landlock: a socket of the user's session, a folder, a file that is hidden.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close what was inherited: %w", err)
 	}
 	return fmt.Errorf("start %s: %w", argv[0], syscall.Exec(program, argv, environ))
 }
@@ -82,47 +89,54 @@ func (s *Spec) restrictPaths() error {
 	return config.BestEffort().Restrict(rules...)
 }
 
-// filterSockets leaves the command TCP and netlink (which lists interfaces).
+// filterCalls leaves the command TCP and netlink (which lists interfaces).
 // Unix sockets lead to the control socket, to agents that hold keys and to
-// whatever else runs for the user; UDP, raw sockets and the other protocols of
-// streams (multipath TCP, SCTP, SMC) lead around Landlock, and so does a send
-// that opens its connection itself (TCP Fast Open). io_uring leads around this
-// filter.
-func filterSockets() error {
+// whatever else runs for the user, and so does a pair of datagram sockets, which
+// sends to any address; UDP, raw sockets and the other protocols of streams
+// (multipath TCP, SCTP, SMC) lead around Landlock, and so does a send that opens
+// its connection itself (TCP Fast Open). io_uring leads around this filter. Two
+// requests to a terminal type into it what the shell outside would run.
+func filterCalls() error {
 	const (
 		number, arch, arg0, arg1, arg2, arg3 = 0, 4, 16, 24, 32, 40 // of struct seccomp_data; the low halves
-		allow                                = 0x7fff0000
-		refuse                               = 0x00050000 | uint32(unix.EACCES)
 		x32                                  = 0x40000000
 	)
-	program, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: arch, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nativeArch(), SkipTrue: 23},
-		bpf.LoadAbsolute{Off: number, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: x32, SkipTrue: 21},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_IO_URING_SETUP, SkipTrue: 20},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDTO, SkipTrue: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDMMSG, SkipTrue: 3},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SENDMSG, SkipTrue: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SOCKET, SkipTrue: 5},
-		bpf.RetConstant{Val: allow},
-		bpf.LoadAbsolute{Off: arg3, Size: 4}, // flags of sendto and sendmmsg
-		bpf.Jump{Skip: 1},
-		bpf.LoadAbsolute{Off: arg2, Size: 4}, // flags of sendmsg
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: unix.MSG_FASTOPEN, SkipTrue: 11, SkipFalse: 10},
-		bpf.LoadAbsolute{Off: arg0, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_NETLINK, SkipTrue: 8},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET, SkipTrue: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_INET6, SkipTrue: 7},
-		bpf.LoadAbsolute{Off: arg1, Size: 4},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, // without SOCK_CLOEXEC and SOCK_NONBLOCK
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SOCK_STREAM, SkipTrue: 4},
-		bpf.LoadAbsolute{Off: arg2, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 1}, // a stream's own: TCP
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 1},
-		bpf.RetConstant{Val: allow},
-		bpf.RetConstant{Val: refuse},
-	})
+	load := func(offset uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: offset, Size: 4} }
+	// skip steps over the next n instructions if what was loaded is the value.
+	skip := func(n uint8, value uint32) bpf.Instruction {
+		return bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipTrue: n}
+	}
+	allow := bpf.RetConstant{Val: 0x7fff0000}
+	refuse := bpf.RetConstant{Val: 0x00050000 | uint32(unix.EACCES)}
+	kind := bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf} // without SOCK_CLOEXEC and SOCK_NONBLOCK
+	opening := func(flags uint32) []bpf.Instruction {
+		return []bpf.Instruction{load(flags), bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: unix.MSG_FASTOPEN, SkipTrue: 1}, allow, refuse}
+	}
+	all := []bpf.Instruction{
+		load(arch), skip(1, nativeArch()), refuse,
+		load(number), bpf.JumpIf{Cond: bpf.JumpLessThan, Val: x32, SkipTrue: 1}, refuse,
+	}
+	for _, call := range []struct {
+		number uint32
+		then   []bpf.Instruction // each ends with a verdict
+	}{
+		{unix.SYS_IO_URING_SETUP, []bpf.Instruction{refuse}},
+		{unix.SYS_SENDTO, opening(arg3)},
+		{unix.SYS_SENDMMSG, opening(arg3)},
+		{unix.SYS_SENDMSG, opening(arg2)},
+		{unix.SYS_IOCTL, []bpf.Instruction{load(arg1), skip(2, unix.TIOCSTI), skip(1, unix.TIOCLINUX), allow, refuse}},
+		{unix.SYS_SOCKETPAIR, []bpf.Instruction{
+			load(arg0), skip(1, unix.AF_UNIX), refuse,
+			load(arg1), kind, skip(2, unix.SOCK_STREAM), skip(1, unix.SOCK_SEQPACKET), refuse, allow}},
+		{unix.SYS_SOCKET, []bpf.Instruction{
+			load(arg0), skip(3, unix.AF_INET), skip(2, unix.AF_INET6), skip(9, unix.AF_NETLINK), refuse,
+			load(arg1), kind, skip(1, unix.SOCK_STREAM), refuse,
+			load(arg2), skip(2, 0), skip(1, unix.IPPROTO_TCP), refuse, allow}},
+	} {
+		all = append(all, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: call.number, SkipTrue: uint8(len(call.then))})
+		all = append(all, call.then...)
+	}
+	program, err := bpf.Assemble(append(all, allow))
 	if err != nil {
 		return err
 	}
@@ -175,6 +189,33 @@ func dropCapabilities() error {
 	caps[1] = unix.CapUserData{}
 	if err := unix.Capset(&header, &caps[0]); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}
+
+// devices are the ways to a file around the file system: disks, and memory.
+// Root may open them without a capability, and so may the group disk.
+func devices() []string {
+	entries, _ := os.ReadDir("/dev")
+	var all []string
+	for _, e := range entries {
+		block := e.Type()&fs.ModeDevice != 0 && e.Type()&fs.ModeCharDevice == 0
+		for _, pattern := range []string{"mem", "kmem", "port", "sg[0-9]*", "bsg", "nvme*", "raw"} {
+			match, _ := filepath.Match(pattern, e.Name())
+			block = block || match
+		}
+		if block {
+			all = append(all, filepath.Join("/dev", e.Name()))
+		}
+	}
+	return all
+}
+
+// settings are the kernel's own files, among them the names of programs that it
+// starts outside of any sandbox. Root may write them without a capability.
+func settings() []string {
+	if os.Geteuid() == 0 {
+		return []string{"/proc", "/sys"}
 	}
 	return nil
 }
