@@ -186,6 +186,12 @@ func TestAgentOfAnotherUserHasTheRunAndNoKey(t *testing.T) {
 			t.Errorf("%v of another user: %v\n%s", command, err, out)
 		}
 	}
+	// Its warnings are about this machine; nothing is wrong. Root is not asked about memory.
+	look := s.as(daemonUser, s.program, "doctor", config)
+	look.Env = d.Env
+	if out, err := look.CombinedOutput(); strings.Contains(string(out), "\n  error ") || !strings.Contains(string(out), "other processes of this user can't read it") {
+		t.Errorf("doctor: %v\n%s", err, out)
+	}
 	// What root edits, the daemon can still read.
 	set = s.as(0, s.program, "secrets", "set", "GITHUB_TOKEN", "--stdin", config)
 	set.Stdin = strings.NewReader("another-sentinel-of-the-other-user")

@@ -94,8 +94,8 @@ func (d *doctor) lookAtProcess(context.Context) {
 	} else {
 		d.ok("core files", who+" writes none", "")
 	}
-	if st, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil && os.Geteuid() != 0 {
-		if uid, known := ownerOf(st); known && uid != 0 { // the kernel gives those that can't be traced to root
+	if st, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid)); err == nil && os.Geteuid() != 0 {
+		if uid, known := ownerOf(st); known && uid != 0 { // the kernel gives those that can't be traced to root; the folder stays the user's
 			d.fail("memory", "other processes of this user can trace "+who+" and read its memory", "restart it; a debugger or a wrapper must not have switched that on")
 		} else {
 			d.ok("memory", "other processes of this user can't read it", "")
