@@ -1,15 +1,21 @@
 # The image holds one static binary and the sops program, and runs as nobody.
 # Mount the configuration, the secrets file and the age key below /etc/latchgate,
 # and keep /var/lib/latchgate: docs/deployment.md.
-FROM golang:1.26-bookworm AS build
+#
+# The build runs where it is started, for whatever machine the image is for:
+# Go compiles for others, and nothing of it has to be emulated.
+FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 ARG VERSION=
+ARG TARGETOS=
+ARG TARGETARCH=
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
 WORKDIR /src
 COPY go.mod go.sum ./
 COPY tools/sops/go.mod tools/sops/go.sum tools/sops/
 RUN go mod download && cd tools/sops && go mod download
-RUN cd tools/sops && CGO_ENABLED=0 GOBIN=/out go install -trimpath -ldflags '-s -w' github.com/getsops/sops/v3/cmd/sops
+RUN cd tools/sops && go build -trimpath -ldflags '-s -w' -o /out/sops github.com/getsops/sops/v3/cmd/sops
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/latchgate ./cmd/latchgate \
+RUN go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/latchgate ./cmd/latchgate \
     && install -d /out/etc/latchgate/actions && install -d -m 0700 -o 65532 -g 65532 /out/var/lib/latchgate && install -d -m 1777 /out/tmp
 
 FROM scratch
