@@ -130,7 +130,7 @@ func TestAgentOfAnotherUserHasTheRunAndNoKey(t *testing.T) {
 	set := s.as(0, s.program, "secrets", "set", "GITHUB_TOKEN", "--stdin", config)
 	set.Stdin = strings.NewReader("sentinel-of-the-other-user")
 	s.must(set)
-	file, key := filepath.Join(s.root, "etc/latchgate/secrets.enc.yaml"), filepath.Join(s.root, "etc/latchgate/age.key")
+	file, key := filepath.Join(s.root, "etc/latchgate/secrets.enc.yaml"), filepath.Join(s.root, "etc/latchgate/key/age.key")
 	s.give(file, 0, daemonUser, 0o640)
 	raw, err := os.ReadFile(key)
 	if err != nil {
