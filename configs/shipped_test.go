@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,13 +60,47 @@ func TestUnitIsValidAndHardened(t *testing.T) {
 
 func TestReleaseFilesAreWhatTheirProgramsRead(t *testing.T) {
 	check := testenv.Program(t, "deploycheck")
-	for _, args := range [][]string{{"goreleaser", "../.goreleaser.yaml"}, {"actions", "github/agent.yml"}} {
+	for _, args := range [][]string{{"goreleaser", "../.goreleaser.yaml"}, append([]string{"actions"}, workflows...)} {
 		if out, err := exec.Command(check, args...).CombinedOutput(); err != nil {
 			t.Errorf("deploycheck %v: %v\n%s", args, err, out)
 		}
 	}
 	if out, err := exec.Command(testenv.Program(t, "ruby"), "-wc", "homebrew/latchgate.rb").CombinedOutput(); err != nil || string(out) != "Syntax OK\n" {
 		t.Errorf("ruby -wc: %v\n%s", err, out)
+	}
+}
+
+var workflows = []string{"github/agent.yml", "../.github/workflows/ci.yml", "../.github/workflows/release.yml"}
+
+// A tag of an action can be moved by whoever owns it; what builds a release, or
+// stands beside an age key, is a commit. goreleaser is the one that was checked.
+func TestWorkflowsRunWhatWasLookedAt(t *testing.T) {
+	pin := regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+@[0-9a-f]{40} # v[0-9]+\.[0-9]+\.[0-9]+$`)
+	for _, file := range workflows {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if _, action, ok := strings.Cut(strings.TrimSpace(line), "uses: "); ok && !pin.MatchString(action) {
+				t.Errorf("%s: %s is not a commit with its version", file, action)
+			}
+		}
+		if !strings.Contains(string(raw), "\npermissions:") {
+			t.Errorf("%s has the permissions that the repository gives", file)
+		}
+	}
+	release, err := os.ReadFile(workflows[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools, err := os.ReadFile("../tools/deploy/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`goreleaser/v2 (v\S+)`).FindSubmatch(tools)
+	if version == nil || !bytes.Contains(release, append([]byte("version: "), version[1]...)) {
+		t.Errorf("the release is not made by the goreleaser that its configuration is checked with: %s", version)
 	}
 }
 
@@ -128,9 +161,6 @@ func closeObjects(v any) {
 	}
 }
 
-// kubernetesVersion is the newest whose schemas the module has.
-const kubernetesVersion = "1.30"
-
 // objects are the documents of a stream of YAML, as JSON has them.
 func objects(t *testing.T, text []byte) []map[string]any {
 	t.Helper()
@@ -152,151 +182,6 @@ func objects(t *testing.T, text []byte) []map[string]any {
 	}
 }
 
-// validate holds an object against the schema of its kind.
-func validate(t *testing.T, module string, object map[string]any) {
-	t.Helper()
-	kind, _ := object["kind"].(string)
-	files := map[string][2]string{
-		"v1":                   {"api/v1.json", "io.k8s.api.core.v1."},
-		"apps/v1":              {"apis/apps/v1.json", "io.k8s.api.apps.v1."},
-		"networking.k8s.io/v1": {"apis/networking.k8s.io/v1.json", "io.k8s.api.networking.v1."},
-	}
-	version, _ := object["apiVersion"].(string)
-	where, ok := files[version]
-	if !ok {
-		if version != "monitoring.coreos.com/v1" { // the Prometheus operator's, which ships no schema here
-			t.Errorf("%s %s: no schema", version, kind)
-		}
-		return
-	}
-	c := openSchema(t, filepath.Join(module, "pkg/openapiclient/builtins", kubernetesVersion, where[0]), true)
-	s, err := c.Compile("schema.json#/components/schemas/" + where[1] + kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Validate(object); err != nil {
-		t.Errorf("%s: %v", kind, err)
-	}
-}
-
-// podSpec is the pod of an object that has one.
-func podSpec(object map[string]any) map[string]any {
-	spec, _ := object["spec"].(map[string]any)
-	switch object["kind"] {
-	case "Pod":
-		return spec
-	case "Deployment":
-		template, _ := spec["template"].(map[string]any)
-		pod, _ := template["spec"].(map[string]any)
-		return pod
-	}
-	return nil
-}
-
-func list(v any) []map[string]any {
-	var all []map[string]any
-	items, _ := v.([]any)
-	for _, i := range items {
-		if m, ok := i.(map[string]any); ok {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
-// lockedDown checks what a pod's containers may: latchgate little, and an agent
-// no folder of latchgate's.
-func lockedDown(t *testing.T, pod map[string]any) {
-	t.Helper()
-	if s, _ := pod["securityContext"].(map[string]any); s["runAsNonRoot"] != true {
-		t.Error("the pod may run as root")
-	}
-	if pod["automountServiceAccountToken"] != false {
-		t.Error("the pod has the cluster's credentials")
-	}
-	for _, c := range slices.Concat(list(pod["initContainers"]), list(pod["containers"])) {
-		s, _ := c["securityContext"].(map[string]any)
-		if s["allowPrivilegeEscalation"] != false {
-			t.Errorf("%s may gain privileges", c["name"])
-		}
-		if c["name"] == "latchgate" {
-			if s["readOnlyRootFilesystem"] != true {
-				t.Error("latchgate's root can be written")
-			}
-			continue
-		}
-		for _, m := range list(c["volumeMounts"]) {
-			path, _ := m["subPath"].(string)
-			if m["name"] != "state" || !strings.HasPrefix(path, "ca/") || path == "ca/ca.key" || m["readOnly"] != true {
-				t.Errorf("the agent mounts %v", m)
-			}
-		}
-	}
-}
-
-func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
-	module := schemaModule(t, "sigs.k8s.io/kubectl-validate")
-	for _, file := range []string{"kubernetes/sidecar.yaml", "kubernetes/shared.yaml"} {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pods := 0
-		for _, o := range objects(t, raw) {
-			validate(t, module, o)
-			if pod := podSpec(o); pod != nil {
-				pods++
-				lockedDown(t, pod)
-			}
-		}
-		if pods != 1 {
-			t.Errorf("%s: %d pods", file, pods)
-		}
-	}
-	t.Run("and not what it refuses", func(t *testing.T) {
-		var wrong map[string]any
-		raw := `{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a","imagePullpolicy":"Always"}]}}`
-		if err := json.Unmarshal([]byte(raw), &wrong); err != nil {
-			t.Fatal(err)
-		}
-		c := openSchema(t, filepath.Join(module, "pkg/openapiclient/builtins", kubernetesVersion, "api/v1.json"), true)
-		if s, err := c.Compile("schema.json#/components/schemas/io.k8s.api.core.v1.Pod"); err != nil || s.Validate(wrong) == nil {
-			t.Errorf("a misspelt field passes: %v", err)
-		}
-	})
-}
-
-func TestChartRendersToWhatKubernetesTakes(t *testing.T) {
-	check := testenv.Program(t, "deploycheck")
-	module := schemaModule(t, "sigs.k8s.io/kubectl-validate")
-	for name, set := range map[string][]string{
-		"as it is": nil,
-		"with all": {"ageKey.secretName=", "serviceMonitor.enabled=true", `actions.a\.yaml=action_id: a`, "state.storageClassName=fast",
-			"env[0].name=LATCHGATE_LOG__LEVEL", "env[0].value=debug", "podAnnotations.a=b", "nodeSelector.a=b", "serviceAccount.annotations.a=b",
-			"tolerations[0].key=a", "image.tag=v1"},
-		"bare": {"networkPolicy.enabled=false", "state.existingClaim=mine"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := exec.Command(check, append([]string{"chart", "helm/latchgate"}, set...)...)
-			var remarks bytes.Buffer
-			c.Stderr = &remarks
-			out, err := c.Output()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, remarks.String())
-			}
-			for _, o := range objects(t, out) {
-				validate(t, module, o)
-				if pod := podSpec(o); pod != nil {
-					lockedDown(t, pod)
-				}
-			}
-		})
-	}
-	if out, err := exec.Command(check, "chart", "helm/latchgate", "image.tagg=v1").CombinedOutput(); err == nil {
-		t.Errorf("a misspelt value passes:\n%s", out)
-	}
-}
-
 func TestComposeFileLeavesTheAgentNothingButTheProxy(t *testing.T) {
 	module := schemaModule(t, "github.com/compose-spec/compose-go/v2")
 	raw, err := os.ReadFile("compose/compose.yaml")
@@ -313,8 +198,11 @@ func TestComposeFileLeavesTheAgentNothingButTheProxy(t *testing.T) {
 	}
 	var compose struct {
 		Services map[string]struct {
-			Networks any
-			Volumes  []struct {
+			Networks    any
+			Environment map[string]string
+			MemLimit    string `yaml:"mem_limit"`
+			PidsLimit   int    `yaml:"pids_limit"`
+			Volumes     []struct {
 				Source, Target string
 				ReadOnly       bool `yaml:"read_only"`
 			}
@@ -327,6 +215,15 @@ func TestComposeFileLeavesTheAgentNothingButTheProxy(t *testing.T) {
 	agent := compose.Services["agent"]
 	if n, _ := agent.Networks.([]any); len(n) != 1 || n[0] != "agents" || !compose.Networks["agents"].Internal {
 		t.Errorf("the agent's networks: %v", agent.Networks)
+	}
+	// The metrics are for another network.
+	if at := compose.Services["latchgate"].Environment["LATCHGATE_METRICS__LISTEN"]; !strings.HasPrefix(at, "172.30.85.2:") {
+		t.Errorf("the metrics are at %q", at)
+	}
+	for name, s := range compose.Services {
+		if s.MemLimit == "" || s.PidsLimit == 0 {
+			t.Errorf("%s has no limits", name)
+		}
 	}
 	if len(agent.Volumes) == 0 {
 		t.Error("the agent has no certificates")
