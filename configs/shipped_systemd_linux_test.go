@@ -59,7 +59,7 @@ func TestUnitRunsUnderSystemd(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	script := "set -ex\ncd /machine\n"
 	for line := range strings.Lines(section) {
-		if command, ok := strings.CutPrefix(line, "    "); ok && !strings.HasPrefix(command, "systemd-analyze") {
+		if command, ok := strings.CutPrefix(line, "    "); ok && !strings.HasPrefix(command, "systemd-analyze") && !strings.HasPrefix(command, "go test") {
 			if strings.Contains(command, "secrets set") {
 				command = "echo sentinel-of-the-unit | " + strings.TrimSpace(command) + " --stdin\n"
 			}

@@ -155,6 +155,9 @@ func (d *daemon) serve(ctx context.Context, load func() (*configs.Config, error)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	d.log.Info("ready", "proxy", d.proxyLn.Addr().String(), "socket", d.controlLn.Addr().String(), "metrics", address(d.metricsLn), "config", d.gate.Config().File())
+	if err := notifyReady(); err != nil {
+		d.log.Warn("the service manager was not told that it is ready", "err", err)
+	}
 	debug.FreeOSMemory() // what it took to get ready
 	for ctx.Err() == nil {
 		select {

@@ -13,7 +13,16 @@ class Latchgate < Formula
     system "go", "build", "-trimpath", *std_go_args(ldflags: "-s -w -X main.version=#{version}"), "./cmd/latchgate"
     generate_completions_from_executable(bin/"latchgate", "completion")
     system bin/"latchgate", "man", man1
-    (share/"latchgate").install "configs/latchgate.example.toml"
+    pkgshare.install "configs/latchgate.example.toml"
+  end
+
+  def caveats
+    <<~EOS
+      `brew services start latchgate` reads #{etc}/latchgate/latchgate.toml, which is yours to make:
+        mkdir -p #{etc}/latchgate
+        cp #{opt_pkgshare}/latchgate.example.toml #{etc}/latchgate/latchgate.toml
+        latchgate secrets init --config #{etc}/latchgate/latchgate.toml
+    EOS
   end
 
   service do
