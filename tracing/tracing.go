@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -52,14 +53,15 @@ type Tracer struct {
 // New makes a tracer, or nil where there is no endpoint. Shut it down at the
 // end. It connects nowhere yet, so a collector may come later. The variables
 // OTEL_EXPORTER_OTLP_HEADERS and OTEL_RESOURCE_ATTRIBUTES are observed; proxy
-// variables are not. It sets OpenTelemetry's error handler, which a process has
-// one of.
+// variables are not. It sets OpenTelemetry's error handler and logger, which a
+// process has one each of.
 func New(ctx context.Context, o Options) (*Tracer, error) {
 	if o.Endpoint == "" {
 		return nil, nil
 	}
 	client := &http.Client{Timeout: exportTimeout, Transport: &http.Transport{ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	otel.SetLogger(logr.New(remarks{o.Log}))
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithHTTPClient(client),
 		otlptracehttp.WithEndpointURL(strings.TrimSuffix(o.Endpoint, "/")+"/v1/traces"))
 	if err != nil {
@@ -201,3 +203,28 @@ func (c *complaints) Handle(err error) {
 	reason := err.Error()
 	c.log.Warn("traces were not sent", "err", reason[:min(len(reason), 300)])
 }
+
+// remarks logs what OpenTelemetry finds wrong with its variables, by the name of
+// what failed alone: errors and values quote the variable, which may be a
+// credential.
+type remarks struct{ log *slog.Logger }
+
+// Error satisfies logr.LogSink, as all that follows does.
+func (r remarks) Error(_ error, what string, _ ...any) {
+	r.log.Warn("a variable of OpenTelemetry is not understood", "what", what)
+}
+
+// Init does nothing.
+func (remarks) Init(logr.RuntimeInfo) {}
+
+// Enabled is for remarks that are no errors.
+func (remarks) Enabled(int) bool { return false }
+
+// Info does nothing.
+func (remarks) Info(int, string, ...any) {}
+
+// WithValues ignores them.
+func (r remarks) WithValues(...any) logr.LogSink { return r }
+
+// WithName ignores it.
+func (r remarks) WithName(string) logr.LogSink { return r }

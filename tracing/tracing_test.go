@@ -33,6 +33,21 @@ func TestANilTracerCostsNothing(t *testing.T) {
 	}
 }
 
+func TestACollectorsCredentialIsNotInTheLog(t *testing.T) {
+	for _, headers := range []string{"Bearer sentinel-of-the-collector", "authorization=%zzsentinel-of-the-collector", "sentinel of=the-collector"} {
+		t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+		var log bytes.Buffer
+		tr, err := New(context.Background(), Options{Endpoint: "http://127.0.0.1:9", Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.Shutdown(context.Background())
+		if !strings.Contains(log.String(), "a variable of OpenTelemetry is not understood") || strings.Contains(log.String(), "sentinel") {
+			t.Errorf("%s: %s", headers, log.String())
+		}
+	}
+}
+
 func TestComplaintsComeOnceAMinute(t *testing.T) {
 	var log bytes.Buffer
 	c := &complaints{log: slog.New(slog.NewTextHandler(&log, nil))}
