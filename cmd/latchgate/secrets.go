@@ -91,7 +91,7 @@ func explainSecrets(err error, cfg *configs.Config) error {
 		secrets.SopsNotFound:        "install sops 3.8 or newer, or use a file with an age recipient",
 		secrets.KeyFileNotFound:     fmt.Sprintf("looked for %s; run `latchgate secrets init`, or set secrets.sops_key_file in latchgate.toml", cfg.Secrets.SopsKeyFile),
 		secrets.SecretsFileNotFound: fmt.Sprintf("looked for %s; run `latchgate secrets init`, or set secrets.sops_secrets_file in latchgate.toml", cfg.Secrets.SopsSecretsFile),
-		secrets.DecryptFailed:       "is this the key that the file was encrypted for? the file: " + cfg.Secrets.SopsSecretsFile,
+		secrets.DecryptFailed:       "is this the key that the file was encrypted for, and may this user read both? the file: " + cfg.Secrets.SopsSecretsFile,
 		secrets.SecretsUnparsable:   "the top level of the file must be a map of names to values",
 	}[e.Code]
 	switch {
