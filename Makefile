@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # CGO is off in what we ship: one static binary. The race detector needs it on.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: demo build install man test tools programs check unit fuzz bench guests vulncheck clean
+.PHONY: demo build install man test tools programs check unit engines fuzz bench guests vulncheck clean
 
 demo: build ## show the whole thing working, offline
 	@./bin/latchgate demo
@@ -74,6 +74,10 @@ unit: ## all tests, with the race detector; fuzz targets run their seeds
 	go test -race -timeout 30m ./...
 	cd proxy/grpctest && go vet ./... && go test -race -timeout 30m ./...
 	go test -run 'Allocations|IsNotCollected' ./proxy ./gate # what is counted, not timed; the race detector allocates
+
+engines: export LATCHGATE_TEST_ENGINES = 1
+engines: programs tools ## as root: the image in Podman, the unit under a systemd that boots
+	go test -count=1 -v -run 'RealContainer|UnderSystemd' ./configs
 
 # go test -fuzz takes one target at a time.
 FUZZTIME ?= 30s

@@ -39,9 +39,7 @@ func (e *engine) must(args ...string) string {
 // says. The build stage is replaced by what it would make, but for a static sops: no
 // image can be pulled in a test.
 func TestImageRunsInARealContainer(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can run containers without further set-up")
-	}
+	testenv.Engine(t)
 	testenv.Program(t, "podman")
 	testenv.Program(t, "runc")
 	dir, err := os.MkdirTemp("", "lgpod") // Podman takes no long path

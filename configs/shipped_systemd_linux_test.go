@@ -47,9 +47,7 @@ echo "stopped: $(systemctl show -P Result latchgate)"
 // systemd of its own: this system's programs, and an /etc and a network that are
 // empty.
 func TestUnitRunsUnderSystemd(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can boot a machine")
-	}
+	testenv.Engine(t)
 	nspawn := testenv.Program(t, "systemd-nspawn")
 	page, err := os.ReadFile("../docs/deployment.md")
 	if err != nil {

@@ -53,3 +53,16 @@ func NodeModule(t testing.TB, name string) string {
 	Missing(t, name+" of npm")
 	return ""
 }
+
+// Engine skips a test that boots a machine or a container unless
+// LATCHGATE_TEST_ENGINES=1, as `make engines` sets it: it needs root, and the right
+// to do so, which a machine that runs tests seldom gives.
+func Engine(t testing.TB) {
+	t.Helper()
+	if os.Getenv("LATCHGATE_TEST_ENGINES") != "1" {
+		t.Skip("runs with `make engines`, as root")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can boot machines and containers without further set-up")
+	}
+}
