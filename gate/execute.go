@@ -186,14 +186,19 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 		return nil, err
 	}
 	wire := g.wire.Load()
-	var requests context.Context // of the guest, which makes one after the other
+	// The guest's requests, one after the other, end with its time. Their context
+	// is not made of the guest's, which is cancelled when it returns: to tell them
+	// would cost a goroutine for each execution.
+	ctx, stop := context.WithTimeout(ctx, a.Limits.Timeout)
+	defer stop()
+	var requests context.Context
 	end := func() {}
 	defer func() { end() }()
 	result, err := module.Execute(ctx, provider.Call{
 		Action: a.ActionID, Input: input,
 		Limits: provider.Limits{Timeout: a.Limits.Timeout, MemoryMB: a.Limits.MemoryMB, MaxIOCalls: a.Limits.MaxIOCalls,
 			MaxHostResponseBytes: a.Limits.MaxHostResponseBytes, MaxResponseBytes: a.IO.MaxResponseBytes},
-		HTTP: func(ctx context.Context, r *http.Request) (*http.Response, error) {
+		HTTP: func(_ context.Context, r *http.Request) (*http.Response, error) {
 			if requests == nil {
 				requests, end = run.run.Sequence(ctx)
 			}

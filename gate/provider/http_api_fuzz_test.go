@@ -18,6 +18,12 @@ func FuzzGuestReadsJSONAsGoDoes(f *testing.F) {
 	for _, doc := range []string{`{"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00",null,true,false]}`, ` [ ] `, `{"a":1,"a":2}`, `01`, `1.`, `-`, `"\x"`, `"\u12g4"`, "\"\t\"", `[1,]`, `{,}`, `nul`, `"\ud800\u0041"`, `1e5`, `{"a"}`, "\ufeff{}"} {
 		f.Add(doc)
 	}
+	// Strings are read eight bytes at a time.
+	for before := range 17 {
+		for _, special := range []string{`\"`, `\\`, `\n`, "\x1f", " ", "!", "\x7f", "\u00a2", "\u00dc", "\xdc", `"`} {
+			f.Add(`"` + strings.Repeat("é", before/2) + strings.Repeat("a", before%2) + special + `tail of it"`)
+		}
+	}
 	m := httpAPIModule(f)
 	f.Fuzz(func(t *testing.T, doc string) {
 		if strings.Count(doc, "[")+strings.Count(doc, "{") > 190 {

@@ -338,6 +338,29 @@ func TestDeepNestingIsCarriedOrRefused(t *testing.T) {
 	}
 }
 
+// What the defaults let through fits into the default memory, of which the guest
+// gives nothing back.
+func TestLargestAnswerFitsTheDefaultMemory(t *testing.T) {
+	m := httpAPIModule(t)
+	input, err := BuildInput("a", nil, &Template{URL: "https://api.x/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 10 << 20
+	for name, body := range map[string]string{
+		"JSON":   `"` + strings.Repeat("a", size-2) + `"`,
+		"text":   strings.Repeat("text\n", size/5),
+		"binary": strings.Repeat("\xff\x00", size/2),
+	} {
+		_, err := m.Execute(t.Context(), Call{Input: input, HTTP: answer(200, "application/json", body), Limits: Limits{MaxIOCalls: 1, MaxResponseBytes: 4 * size}})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err = m.Execute(t.Context(), Call{Input: input, HTTP: answer(200, "application/json", strings.Repeat("a", size)), Limits: Limits{MaxIOCalls: 1, MemoryMB: 8}})
+	wantCode(t, err, CodeMemory)
+}
+
 func TestTransportFailureHasACodeAndNoDetails(t *testing.T) {
 	m := httpAPIModule(t)
 	input, err := BuildInput("a", nil, &Template{URL: "https://api.x/"})

@@ -1,5 +1,7 @@
 //! Encodings of text for the places it is put in.
 
+use alloc::string::String;
+
 /// Appends `s` with everything percent-encoded but the unreserved characters of
 /// RFC 3986 section 2.3, which mean nothing in any part of a URL or a form.
 pub fn percent(out: &mut String, s: &str) {
@@ -31,10 +33,10 @@ pub fn markup(out: &mut String, s: &str) {
     }
 }
 
-/// Standard base64 with padding (RFC 4648 section 4).
-pub fn base64(bytes: &[u8]) -> String {
+/// Appends standard base64 with padding (RFC 4648 section 4).
+pub fn base64(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity((bytes.len() + 2) / 3 * 4);
+    out.reserve((bytes.len() + 2) / 3 * 4);
     for chunk in bytes.chunks(3) {
         let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
         for i in 0..4 {
@@ -45,5 +47,4 @@ pub fn base64(bytes: &[u8]) -> String {
             }
         }
     }
-    out
 }

@@ -1,5 +1,7 @@
 //! What this provider says when there is no result.
 
+use alloc::string::{String, ToString};
+
 use crate::json;
 
 /// A failure: a stable code and a sentence that never repeats a value.

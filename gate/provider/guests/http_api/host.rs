@@ -1,5 +1,7 @@
 //! The host functions of `latchgate` ABI 1, made safe.
 
+use alloc::{vec, vec::Vec};
+
 /// The answer to a request: the response document and the raw body.
 pub struct Response {
     pub head: Vec<u8>,

@@ -2,7 +2,9 @@
 //! numbers as they were written, a checker for text that is passed through, and
 //! a writer.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Deeper nesting than this is refused, so that no document can exhaust the
 /// stack.
@@ -204,6 +206,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain(bytes.get(self.at..)?);
             match *bytes.get(self.at)? {
                 b'"' => break,
                 b'\\' => {
@@ -233,6 +236,29 @@ impl<'a> Reader<'a> {
             (raw, true) => unescape(raw).map(Cow::Owned),
         }
     }
+}
+
+/// The length of the run at the beginning of `text` that stands in a string as it
+/// is: without a quote, a backslash and a control character.
+fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = !0 / 255;
+    let mut n = 0;
+    for eight in text.chunks_exact(8) {
+        let mut w = 0;
+        for (i, b) in eight.iter().enumerate() {
+            w |= u64::from(*b) << (8 * i);
+        }
+        // The high bit of each byte that is below a limit; those above the lowest
+        // such byte may be set in error, so it is the lowest that counts.
+        let below = |w: u64, limit: u64| w.wrapping_sub(ONES * limit) & !w;
+        let hit = (below(w, 0x20) | below(w ^ (ONES * u64::from(b'"')), 1) | below(w ^ (ONES * u64::from(b'\\')), 1)) & (ONES * 0x80);
+        if hit != 0 {
+            return n + (hit.trailing_zeros() / 8) as usize;
+        }
+        n += 8;
+    }
+    let special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+    n + text[n..].iter().position(special).unwrap_or(text.len() - n)
 }
 
 fn hex4(digits: &[u8]) -> Option<u32> {
@@ -308,13 +334,15 @@ pub fn write(out: &mut String, v: &Value) {
 /// Writes a string with its quotes.
 pub fn write_str(out: &mut String, s: &str) {
     out.push('"');
-    let mut from = 0;
-    for (i, b) in s.bytes().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' {
-            continue;
-        }
-        out.push_str(&s[from..i]);
-        from = i + 1;
+    let mut rest = s;
+    loop {
+        let (as_it_is, special) = rest.split_at(plain(rest.as_bytes()));
+        out.push_str(as_it_is);
+        let b = match special.as_bytes().first() {
+            Some(b) => *b,
+            None => break,
+        };
+        rest = &special[1..];
         match b {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -328,6 +356,5 @@ pub fn write_str(out: &mut String, s: &str) {
             }
         }
     }
-    out.push_str(&s[from..]);
     out.push('"');
 }

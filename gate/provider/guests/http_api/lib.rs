@@ -3,16 +3,26 @@
 //!
 //! The rules that keep an argument from becoming structure are in `render`;
 //! `docs/provider-abi.md` tells them to the authors of manifests. Only `host`
-//! holds unsafe code.
+//! and `memory` hold unsafe code.
+//!
+//! There is no std: its way to panic, which nobody would see, is most of a
+//! module's size and of the table that each instance is made with.
+
+#![no_std]
+#![feature(alloc_error_handler)]
+
+extern crate alloc;
 
 mod encode;
 mod fail;
 mod host;
 mod json;
+mod memory;
 mod pieces;
 mod render;
 mod report;
 
+use alloc::string::String;
 use fail::Fail;
 use json::Value;
 
@@ -31,7 +41,7 @@ pub extern "C" fn execute() -> i32 {
 }
 
 fn run(input: &[u8]) -> Result<String, Fail> {
-    let input = std::str::from_utf8(input).ok().and_then(json::parse);
+    let input = core::str::from_utf8(input).ok().and_then(json::parse);
     let input = input.ok_or_else(|| Fail::internal("the input is not a JSON document"))?;
     let args = input.get("args").unwrap_or(&Value::Null);
     let template = match input.get("template") {

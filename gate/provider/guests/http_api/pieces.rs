@@ -1,5 +1,8 @@
 //! The template language: text with `{{name}}` in it, and nothing more.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::fail::Fail;
 use crate::json::{self, Value};
 
@@ -24,12 +27,12 @@ pub enum Kind {
 pub fn split(template: &str) -> Result<Vec<Piece>, Fail> {
     let mut pieces = Vec::new();
     let mut rest = template;
-    while let Some(open) = rest.find("{{") {
+    while let Some(open) = find(rest, b"{{") {
         if open > 0 {
             pieces.push(Piece::Text(&rest[..open]));
         }
         rest = &rest[open + 2..];
-        let close = rest.find("}}").ok_or_else(|| Fail::template("a '{{' of the template has no '}}'"))?;
+        let close = find(rest, b"}}").ok_or_else(|| Fail::template("a '{{' of the template has no '}}'"))?;
         pieces.push(variable(rest[..close].trim())?);
         rest = &rest[close + 2..];
     }
@@ -37,6 +40,17 @@ pub fn split(template: &str) -> Result<Vec<Piece>, Fail> {
         pieces.push(Piece::Text(rest));
     }
     Ok(pieces)
+}
+
+/// Where the two bytes first stand: str's own search makes itself ready for
+/// needles and texts that are longer than these.
+fn find(text: &str, two: &[u8; 2]) -> Option<usize> {
+    text.as_bytes().windows(2).position(|w| w == two)
+}
+
+/// Whether there is a variable in `text`, or the beginning of one.
+pub fn has_variable(text: &str) -> bool {
+    find(text, b"{{").is_some()
 }
 
 fn variable(inner: &str) -> Result<Piece, Fail> {
@@ -93,7 +107,7 @@ pub fn scalar(name: &str, v: &Value) -> Result<String, Fail> {
 
 /// Fills text in: each variable's value, put through `escape`. Absent ones are
 /// empty. What a value brings along is never looked at again.
-pub fn fill(pieces: &[Piece], args: &Value, escape: fn(&mut String, &str)) -> Result<String, Fail> {
+pub fn fill(pieces: &[Piece], args: &Value, escape: impl Fn(&mut String, &str)) -> Result<String, Fail> {
     let mut out = String::new();
     for p in pieces {
         match p {

@@ -1,5 +1,8 @@
 //! Template and arguments in, one request out.
 
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::fail::Fail;
 use crate::json::{self, Value};
 use crate::pieces;
@@ -75,7 +78,7 @@ fn headers(template: Option<&Value>, args: &Value) -> Result<Vec<(String, String
         _ => return Ok(out),
     };
     for (name, value) in members {
-        if name.contains("{{") {
+        if pieces::has_variable(name) {
             return Err(Fail::template("a header's name cannot have variables"));
         }
         let value = value.as_str().ok_or_else(|| Fail::template("a header's value must be a string"))?;

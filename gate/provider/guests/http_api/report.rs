@@ -1,5 +1,8 @@
 //! The answer of the upstream in, the result document out.
 
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::encode;
 use crate::fail::Fail;
 use crate::host::Response;
@@ -9,7 +12,7 @@ use crate::json::{self, Value};
 /// is passed through as it was written; other text becomes a string; anything
 /// else becomes base64.
 pub fn result(response: &Response) -> Result<String, Fail> {
-    let head = std::str::from_utf8(&response.head).ok().and_then(json::parse);
+    let head = core::str::from_utf8(&response.head).ok().and_then(json::parse);
     let head = head.ok_or_else(|| Fail::internal("the host's response is not a JSON document"))?;
     let status = match head.get("status") {
         Some(Value::Number(n)) => *n,
@@ -69,7 +72,7 @@ fn is_json(content_type: &str) -> bool {
 }
 
 fn write_body(out: &mut String, body: &[u8], says_json: bool) {
-    match std::str::from_utf8(body) {
+    match core::str::from_utf8(body) {
         Ok("") => out.push_str(",\"body\":null"),
         Ok(text) if says_json && json::is_valid(text) => {
             out.push_str(",\"body\":");
@@ -81,7 +84,7 @@ fn write_body(out: &mut String, body: &[u8], says_json: bool) {
         }
         Err(_) => {
             out.push_str(",\"body_base64\":\"");
-            out.push_str(&encode::base64(body));
+            encode::base64(out, body);
             out.push('"');
         }
     }

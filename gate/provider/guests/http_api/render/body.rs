@@ -1,6 +1,8 @@
 //! Request bodies.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::url;
 use crate::encode;
@@ -116,7 +118,7 @@ fn fill<'a>(template: &Value<'a>, args: &Value<'a>) -> Result<Option<Value<'a>>,
         Value::Object(members) => {
             let mut out = Vec::with_capacity(members.len());
             for (key, member) in members {
-                if key.contains("{{") {
+                if pieces::has_variable(key) {
                     return Err(Fail::template("a member's name in body_template cannot have variables"));
                 }
                 if let Some(v) = fill(member, args)? {
@@ -158,7 +160,7 @@ fn form(out: &mut String, name: &str, v: &Value) {
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
                 match item {
-                    Value::Array(_) | Value::Object(_) => form(out, &[name, "[", &i.to_string(), "]"].concat(), item),
+                    Value::Array(_) | Value::Object(_) => form(out, &[name, "[", &decimal(i), "]"].concat(), item),
                     _ => form(out, name, item),
                 }
             }
@@ -172,4 +174,11 @@ fn form(out: &mut String, name: &str, v: &Value) {
             encode::percent(out, &pieces::text(v));
         }
     }
+}
+
+/// A number in digits, without core's formatting of any value in any shape.
+fn decimal(n: usize) -> String {
+    let mut out = if n < 10 { String::new() } else { decimal(n / 10) };
+    out.push((b'0' + (n % 10) as u8) as char);
+    out
 }

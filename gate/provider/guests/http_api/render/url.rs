@@ -1,6 +1,9 @@
 //! URLs. The template decides where a request goes; an argument fills the place
 //! that it is given and cannot end it.
 
+use alloc::string::{String, ToString};
+use alloc::{vec, vec::Vec};
+
 use crate::encode::percent;
 use crate::fail::Fail;
 use crate::json::Value;
@@ -12,22 +15,23 @@ pub fn render(template: &str, args: &Value) -> Result<String, Fail> {
     if let [Piece::Var { kind: Kind::Plain, name }] = pieces[..] {
         return whole(name, args);
     }
-    if pieces.iter().any(|p| matches!(p, Piece::Text(t) if t.contains(&['#', '\\'][..]))) {
+    if pieces.iter().any(|p| matches!(p, Piece::Text(t) if t.bytes().any(|b| b == b'#' || b == b'\\'))) {
         return Err(Fail::template("url_template cannot have a fragment or a backslash"));
     }
     let (scheme, rest) = match pieces.split_first() {
         Some((Piece::Text(t), rest)) => (*t, rest),
         _ => return Err(no_scheme()),
     };
-    let host_at = scheme.find("://").map(|i| i + 3).filter(|i| ["https://", "http://"].contains(&&scheme[..*i]));
+    let scheme_is = |s: &&&str| scheme.starts_with(**s);
+    let host_at = ["https://", "http://"].iter().find(scheme_is).map(|s| s.len());
     let (scheme, first) = scheme.split_at(host_at.ok_or_else(no_scheme)?);
     let mut pieces = rest.to_vec();
     if !first.is_empty() {
         pieces.insert(0, Piece::Text(first));
     }
 
-    let (authority, rest) = cut(&pieces, &['/', '?']);
-    let (path, query) = cut(&rest, &['?']);
+    let (authority, rest) = cut(&pieces, b"/?");
+    let (path, query) = cut(&rest, b"?");
     let mut out = scheme.to_string();
     render_authority(&mut out, &authority, args)?;
     render_path(&mut out, &path, args)?;
@@ -44,10 +48,10 @@ fn no_scheme() -> Fail {
 }
 
 /// Cuts pieces in two before the first of `at` in the template's own text.
-fn cut<'t>(pieces: &[Piece<'t>], at: &[char]) -> (Vec<Piece<'t>>, Vec<Piece<'t>>) {
+fn cut<'t>(pieces: &[Piece<'t>], at: &[u8]) -> (Vec<Piece<'t>>, Vec<Piece<'t>>) {
     for (i, p) in pieces.iter().enumerate() {
         if let Piece::Text(t) = p {
-            if let Some(pos) = t.find(at) {
+            if let Some(pos) = t.bytes().position(|b| at.contains(&b)) {
                 let mut before = pieces[..i].to_vec();
                 if pos > 0 {
                     before.push(Piece::Text(&t[..pos]));
@@ -148,7 +152,10 @@ impl<'t> Segment<'t> {
     fn close(&mut self, out: &mut String) -> Result<(), Fail> {
         if let Some(name) = self.from.take() {
             // The template may spell a dot as %2e.
-            let plain = self.text.replace("%2e", ".").replace("%2E", ".");
+            let plain = match self.text.bytes().any(|b| b == b'%') {
+                true => self.text.replace("%2e", ".").replace("%2E", "."),
+                false => self.text.clone(),
+            };
             if plain.is_empty() || plain == "." || plain == ".." {
                 return Err(Fail::argument(name, "makes a path segment that is empty, '.' or '..'"));
             }
