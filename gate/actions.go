@@ -94,12 +94,16 @@ func (a *action) prepareSchemas() error {
 	return a.schErr
 }
 
-// loadModule returns the action's compiled provider. A failed attempt is not
-// remembered: a module file that appears later is found.
-func (a *action) loadModule(ctx context.Context, rt *provider.Runtime) (*provider.Module, error) {
+// loadModule returns the action's compiled provider, which is not waited for any
+// longer when the run has ended. A failed attempt is not remembered: a module
+// file that appears later is found.
+func (a *action) loadModule(ctx context.Context, run *OpenedRun, rt *provider.Runtime) (*provider.Module, error) {
 	if m := a.module.Load(); m != nil {
 		return m, nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(run.run.Context(), cancel)()
 	digest := a.ProviderModuleDigest
 	var wasm []byte
 	if digest != manifests.BuiltinHTTPAPI {

@@ -173,11 +173,7 @@ func providerTemplate(t *manifests.Template) *provider.Template {
 // execute lets the provider work.
 func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []byte, template *provider.Template) (*Executed, error) {
 	started := time.Now()
-	// The execution ends with its run, whatever ended that.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(run.run.Context(), cancel)()
-	module, err := a.loadModule(ctx, g.providers)
+	module, err := a.loadModule(ctx, run, g.providers)
 	if err != nil {
 		return nil, err
 	}
@@ -186,11 +182,13 @@ func (g *Gate) execute(ctx context.Context, a *action, run *OpenedRun, args []by
 		return nil, err
 	}
 	wire := g.wire.Load()
-	// The guest's requests, one after the other, end with its time. Their context
-	// is not made of the guest's, which is cancelled when it returns: to tell them
-	// would cost a goroutine for each execution.
-	ctx, stop := context.WithTimeout(ctx, a.Limits.Timeout)
-	defer stop()
+	// The execution ends with its run, whatever ended that. The guest's requests,
+	// one after the other, end with its time; their context is not made of the
+	// guest's, which is cancelled when it returns: to tell them would cost a
+	// goroutine for each execution.
+	ctx, cancel := context.WithTimeout(ctx, a.Limits.Timeout)
+	defer cancel()
+	defer context.AfterFunc(run.run.Context(), cancel)()
 	var requests context.Context
 	end := func() {}
 	defer func() { end() }()

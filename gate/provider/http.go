@@ -23,13 +23,6 @@ type requestDoc struct {
 	Headers [][2]string `json:"headers"`
 }
 
-// responseDoc is the document that response_read gives back. Names are in lower
-// case; a header that came twice is listed twice.
-type responseDoc struct {
-	Status  int         `json:"status"`
-	Headers [][2]string `json:"headers"`
-}
-
 // errTooManyCalls ends an execution at its first request over the budget.
 var errTooManyCalls = &Error{Code: CodeTooManyCalls, Message: "the provider made more HTTP requests than max_io_calls allows"}
 
@@ -63,12 +56,8 @@ func (e *execution) httpRequest(ctx context.Context, head, body []byte) int32 {
 	case int64(len(read)) > limit:
 		return int32(statusTooLarge)
 	}
-	doc, err := json.Marshal(describe(resp))
-	if err != nil {
-		return int32(statusUnreachable)
-	}
-	e.head, e.body = doc, read
-	return int32(len(doc))
+	e.head, e.body = describe(resp), read
+	return int32(len(e.head))
 }
 
 // failure is the status of a request that had no answer. The error itself may
@@ -88,11 +77,13 @@ var hostHeaders = []string{"Connection", "Content-Length", "Expect", "Host", "Ke
 // buildRequest reads a request document. body is copied: a transport may read it
 // after the guest has moved on. Errors name no value of the document.
 func buildRequest(ctx context.Context, head, body []byte) (*http.Request, error) {
-	var doc requestDoc
-	d := json.NewDecoder(bytes.NewReader(head))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&doc); err != nil || len(bytes.TrimSpace(head[d.InputOffset():])) > 0 {
-		return nil, errors.New("the request document is not {method, url, headers: [[name, value], …]}")
+	doc, plain := readPlain(string(head))
+	if !plain {
+		d := json.NewDecoder(bytes.NewReader(head))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&doc); err != nil || len(bytes.TrimSpace(head[d.InputOffset():])) > 0 {
+			return nil, errors.New("the request document is not {method, url, headers: [[name, value], …]}")
+		}
 	}
 	method := strings.ToUpper(doc.Method)
 	if !httpguts.ValidHeaderFieldName(method) || method == http.MethodConnect || method == http.MethodTrace {
@@ -119,16 +110,4 @@ func buildRequest(ctx context.Context, head, body []byte) (*http.Request, error)
 		req.Header.Add(name, h[1])
 	}
 	return req, nil
-}
-
-// describe makes the response document, headers sorted by name.
-func describe(resp *http.Response) responseDoc {
-	doc := responseDoc{Status: resp.StatusCode, Headers: make([][2]string, 0, len(resp.Header))}
-	for name, values := range resp.Header {
-		for _, v := range values {
-			doc.Headers = append(doc.Headers, [2]string{strings.ToLower(name), v})
-		}
-	}
-	slices.SortStableFunc(doc.Headers, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return doc
 }
