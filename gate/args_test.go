@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -103,6 +104,32 @@ func says(t *testing.T, err error, want []string) {
 	}
 	if strings.Contains(err.Error(), "SENTINEL") {
 		t.Errorf("a value is repeated: %v", err)
+	}
+}
+
+// Arguments are written without reflection where that makes no difference.
+func TestPlainArgumentsAreWrittenAsTheEncoderDoes(t *testing.T) {
+	for _, c := range []struct {
+		v     any
+		plain bool
+	}{
+		{map[string]any{}, true}, {map[string]any{"b": "x", "a": nil, "c": true, "d": map[string]any{"e": "&<>"}, "aa": []any{}}, true},
+		{map[string]any{"n": []any{json.Number("0"), json.Number("-1.50e+3"), json.Number("12345678901234567890")}}, true},
+		{map[string]any{"n": json.Number("01")}, false}, {map[string]any{"n": json.Number(" 1")}, false}, {map[string]any{"n": json.Number("")}, false},
+		{map[string]any{"n": json.Number(`"1"`)}, false}, {map[string]any{"n": json.Number("-")}, false}, {map[string]any{"n": 1}, false},
+		{map[string]any{"a": `"`}, false}, {map[string]any{"a\\": "x"}, false}, {map[string]any{"a": "\x1f"}, false}, {map[string]any{"a": "é"}, false},
+		{map[string]any{"a": []any(nil)}, false}, {map[string]any(nil), false}, {map[string]any{"a": "\x7f"}, false},
+	} {
+		got, plain := appendPlain(nil, c.v)
+		if plain != c.plain {
+			t.Errorf("%#v: plain %v", c.v, plain)
+		}
+		var want bytes.Buffer
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(c.v); plain && (err != nil || string(got)+"\n" != want.String()) {
+			t.Errorf("%#v: %s, want %s, %v", c.v, got, want.String(), err)
+		}
 	}
 }
 
