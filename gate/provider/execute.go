@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero"
@@ -228,10 +229,24 @@ func (e *execution) guestFailure(code int32) error {
 		}
 		if json.Unmarshal(e.output, &doc) == nil && doc.Error.Message != "" {
 			const most = 500
-			failed.Message = strings.ToValidUTF8(doc.Error.Message[:min(len(doc.Error.Message), most)], "")
+			failed.Message = printable(strings.ToValidUTF8(doc.Error.Message[:min(len(doc.Error.Message), most)], ""))
 		}
 	}
 	return failed
+}
+
+// printable is a guest's text as one line that can be shown on a terminal: what
+// would steer it, or begin a line of its own, is replaced.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return '\uFFFD'
+	}, s)
 }
 
 func (e *execution) checkOutput() error {

@@ -148,6 +148,10 @@ func TestGuestsOwnErrorReachesTheCaller(t *testing.T) {
 	if e := fail(`{"error":{"message":"` + strings.Repeat("é", 1000) + `"}}`); len(e.Message) != 500 {
 		t.Errorf("a message of %d bytes", len(e.Message))
 	}
+	// It is shown on a terminal, behind the name of whoever says it.
+	if e := fail(`{"error":{"message":"é\u001b[2J\nlatchgate: \u009b31mfine\u202e\u0000"}}`); e.Message != "é\uFFFD[2J latchgate: \uFFFD31mfine\uFFFD\uFFFD" {
+		t.Errorf("%q", e.Message)
+	}
 }
 
 func TestErrorUnwrapsToItsCause(t *testing.T) {
