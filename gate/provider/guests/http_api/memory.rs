@@ -28,18 +28,11 @@ impl Bump {
     /// Moves `next` to `to`; false where there is no memory for that.
     fn reach(&self, to: usize) -> bool {
         if to > self.end.get() {
-            // Doubled, so that a buffer that grows does not ask the host each time.
-            let more = (to - self.end.get()).max(self.end.get().min(1 << 20));
-            let pages = (more + PAGE - 1) / PAGE;
-            let least = (to - self.end.get() + PAGE - 1) / PAGE;
-            let grown = if memory_grow(0, pages) != usize::MAX {
-                pages
-            } else if pages > least && memory_grow(0, least) != usize::MAX {
-                least
-            } else {
+            let pages = (to - self.end.get() + PAGE - 1) / PAGE;
+            if memory_grow(0, pages) == usize::MAX {
                 return false;
-            };
-            self.end.set(self.end.get() + grown * PAGE);
+            }
+            self.end.set(self.end.get() + pages * PAGE);
         }
         self.next.set(to);
         true
