@@ -314,7 +314,8 @@ func TestToolCallReportsProgressAndCanBeCancelled(t *testing.T) {
 			}
 			// The execution and its run end with the call: nothing else lets that
 			// request go.
-			h.recorded(`"kind":"run_closed"`, `"actions":["read_item"]`)
+			h.recorded(`"kind":"run_closed"`, `"actions":["read_item"]`, `"reason":"cancelled"`)
+			h.recorded(`"kind":"execution"`, `"action":"read_item"`, `"code":"cancelled"`)
 			// And the server still serves.
 			if res, _, text := m.call(t.Context(), "read_item", map[string]any{"what": "x"}); res.IsError {
 				t.Error(text)
