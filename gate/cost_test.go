@@ -16,7 +16,7 @@ import (
 // allocates for one, the upstream's part and the log's included. Who goes past it
 // has made every execution dearer: lower the cost, or raise the number and say in
 // the commit what it buys.
-const allocsPerExecution = 240
+const allocsPerExecution = 235
 
 // newCostWorld is a world whose secrets file is cached from now on: one that was
 // only just written is decrypted anew each time.
