@@ -7,31 +7,40 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// benchSecrets are eight values of the usual shapes and lengths.
-func benchSecrets() []Named {
-	r := rand.New(rand.NewPCG(1, 2))
-	token := func(prefix, alphabet string, n int) Named {
-		b := []byte(prefix)
-		for range n {
-			b = append(b, alphabet[r.IntN(len(alphabet))])
-		}
-		return Named{prefix, b}
-	}
+// benchSecrets are n values of the usual shapes and lengths.
+func benchSecrets(n int) []Named {
 	const alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	return []Named{
-		token("ghp_", alnum, 36), token("sk-ant-api03-", alnum+"-_", 95), token("xoxb-", "0123456789", 24), token("glpat-", alnum+"-", 20),
-		token("AKIA", alnum[:26], 16), token("", alnum+"+/", 40), token("", "0123456789abcdef", 32), token("lin_api_", alnum, 40),
+	shapes := []struct {
+		prefix, alphabet string
+		n                int
+	}{
+		{"ghp_", alnum, 36}, {"sk-ant-api03-", alnum + "-_", 95}, {"xoxb-", "0123456789", 24}, {"glpat-", alnum + "-", 20},
+		{"AKIA", alnum[:26], 16}, {"", alnum + "+/", 40}, {"", "0123456789abcdef", 32}, {"lin_api_", alnum, 40},
 	}
+	r := rand.New(rand.NewPCG(1, 2))
+	var values []Named
+	for i := range n {
+		shape := shapes[i%len(shapes)]
+		b := []byte(shape.prefix)
+		for range shape.n {
+			b = append(b, shape.alphabet[r.IntN(len(shape.alphabet))])
+		}
+		values = append(values, Named{shape.prefix, b})
+	}
+	return values
 }
 
-// benchBodies are texts without a secret, of 1 MiB each.
-func benchBodies() map[string][]byte {
+// benchBodies are texts without a secret, of 1 MiB each: what upstreams send,
+// and after that what somebody sends who wants the search to be slow.
+func benchBodies(values []Named) map[string][]byte {
 	const size = 1 << 20
 	fill := func(item func(i int) string) []byte {
 		var b []byte
@@ -40,11 +49,14 @@ func benchBodies() map[string][]byte {
 		}
 		return b[:size]
 	}
+	same := func(text string) []byte { return fill(func(int) string { return text }) }
 	prose := "The quick brown fox jumps over the lazy dog, then reads the token documentation at the office & writes a report about keys.\n"
 	random := make([]byte, size*3/4)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(random)
+	value := string(values[0].Value)
+	half := value[:len(value)/2]
 	return map[string][]byte{
-		"prose": fill(func(int) string { return prose }),
+		"prose": same(prose),
 		"json": fill(func(i int) string {
 			b, _ := json.Marshal(map[string]any{"id": i, "node_id": base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "0%d:Issue", i)),
 				"url":   fmt.Sprintf("https://api.github.com/repos/octocat/hello-world/issues/%d", i),
@@ -59,6 +71,9 @@ func benchBodies() map[string][]byte {
 		"html": fill(func(i int) string {
 			return fmt.Sprintf(`<li class="item-%d"><a href="/issues/%d?a=1&amp;b=%%20x">%s</a></li>`+"\n", i, i, html.EscapeString(prose))
 		}),
+		"minified": fill(func(i int) string {
+			return fmt.Sprintf(`var e%d=function(t,n){return t&&n?t.a%%%d+"\u00e9\n":"/"+n.replace(/\s+/g,"+")+'\x41'};`, i, i%90+10)
+		}),
 		"urls": fill(func(i int) string {
 			return url.QueryEscape(fmt.Sprintf("https://example.com/search?q=the+%d café", i)) + "\n"
 		}),
@@ -67,27 +82,46 @@ func benchBodies() map[string][]byte {
 		}),
 		"base64": []byte(base64.StdEncoding.EncodeToString(random)),
 		"binary": random,
+
+		"worst/percent":    same("%"),
+		"worst/%41":        same("%41"),
+		"worst/%2541":      same("%2541"),
+		`worst/u00`:        same(`\u00`),
+		`worst/u0041`:      same(`\u0041`),
+		"worst/backslash":  same(`\`),
+		"worst/&#":         same("&#"),
+		"worst/&#65":       same("&#65;"),
+		"worst/near":       same(value[:len(value)-1]),
+		"worst/half":       same(half),
+		"worst/near%":      same(fmt.Sprintf("%s%%%02x", half, value[len(half)])),
+		"worst/nearsplit%": same(fmt.Sprintf("%s%%%02x%s", half, value[len(half)], value[len(half)+1:len(value)-1])),
 	}
 }
 
 func BenchmarkScanWithoutMatch(b *testing.B) {
-	set := Compile(benchSecrets())
-	for name, body := range benchBodies() {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if set.Contains(body) {
-					b.Fatal("a match")
+	for _, n := range []int{1, 8, 32} {
+		values := benchSecrets(n)
+		set := Compile(values)
+		bodies := benchBodies(values)
+		for _, name := range slices.Sorted(maps.Keys(bodies)) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				body := bodies[name]
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if set.Contains(body) {
+						b.Fatal("a match")
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
 func BenchmarkReader(b *testing.B) {
-	set := Compile(benchSecrets())
-	body := benchBodies()["json"]
+	values := benchSecrets(8)
+	set := Compile(values)
+	body := benchBodies(values)["json"]
 	src := bytes.NewReader(nil)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
@@ -100,7 +134,7 @@ func BenchmarkReader(b *testing.B) {
 }
 
 func BenchmarkStringHeader(b *testing.B) {
-	set := Compile(benchSecrets())
+	set := Compile(benchSecrets(8))
 	b.ReportAllocs()
 	for b.Loop() {
 		set.String("application/json; charset=utf-8", nil)
@@ -108,15 +142,19 @@ func BenchmarkStringHeader(b *testing.B) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	values := benchSecrets()
-	b.ReportAllocs()
-	for b.Loop() {
-		Compile(values)
+	for _, n := range []int{1, 8, 32} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			values := benchSecrets(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				Compile(values)
+			}
+		})
 	}
 }
 
 func BenchmarkReaderManyMatches(b *testing.B) {
-	values := benchSecrets()
+	values := benchSecrets(8)
 	set := Compile(values)
 	body := []byte(strings.Repeat(`{"token":"`+string(values[0].Value)+`","n":12345678901234567890}`, 10000))
 	b.SetBytes(int64(len(body)))

@@ -275,7 +275,7 @@ func TestOnlyTypesThatCannotHoldTextPass(t *testing.T) {
 }
 
 func BenchmarkDecoder(b *testing.B) {
-	body := benchBodies()["json"][:8<<10]
+	body := benchBodies(benchSecrets(1))["json"][:8<<10]
 	for name, encoder := range encoders {
 		var packed bytes.Buffer
 		w := encoder(&packed)

@@ -49,7 +49,8 @@ func (s *Set) Wipe() {
 	clear(s.grams.bitmap[:])
 	clear(s.grams.heads)
 	clear(s.grams.entries)
-	clear(s.marks.pairs[:])
+	clear(s.marks.bitmap[:])
+	s.marks.leads = leadTable{}
 	clear(s.marks.places)
 }
 
@@ -76,6 +77,18 @@ func (n *needle) at(b []byte, p int) bool {
 		}
 	}
 	return true
+}
+
+// endsAt reports whether the first j characters of the needle, unescaped, stand
+// right before b[p].
+func (n *needle) endsAt(b []byte, p, j int) bool {
+	return j == 0 || j <= p && n.is(b[p-1], j-1) && n.at(b[:p], p-j)
+}
+
+// mayGoOn reports whether b[p] may be, or begin, the needle's character j, as
+// far as a glance tells.
+func (n *needle) mayGoOn(b []byte, p, j int) bool {
+	return j >= len(n.text) || p >= len(b) || isLead[b[p]] || n.is(b[p], j)
 }
 
 // is reports whether c is the needle's character j.

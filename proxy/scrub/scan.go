@@ -2,6 +2,8 @@ package scrub
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -14,30 +16,59 @@ import (
 // wherever b ends, so what a Reader finds does not depend on how a body is cut.
 func (s *Set) scan(b []byte, final bool, spans []span) (_ []span, hold int) {
 	spans, hold = s.scanRaw(b, len(b), spans)
-	for _, lead := range [...]byte{percent, backslash, ampersand} {
-		spans, hold = s.scanEscapes(b, lead, final, hold, spans)
-	}
-	if s.marks.in[' '] {
-		spans, hold = s.scanEscapes(b, plus, final, hold, spans)
-	}
+	spans, hold = s.scanEscapes(b, final, hold, spans)
 	if final {
 		return spans, len(b)
 	}
 	return spans, s.scanEnd(b, hold)
 }
 
-// scanEscapes finds the needles whose first escape begins with lead.
-func (s *Set) scanEscapes(b []byte, lead byte, final bool, hold int, spans []span) ([]span, int) {
-	for p := 0; p < len(b); p++ {
-		next := bytes.IndexByte(b[p:], lead)
-		if next < 0 {
-			break
+// scanEscapes finds the needles with an escape in them.
+func (s *Set) scanEscapes(b []byte, final bool, hold int, spans []span) ([]span, int) {
+	p := 0
+	if hasVectors && len(b) >= teddyBlock+teddyLen {
+		p, spans, hold = s.scanBlocks(b, final, hold, spans)
+	}
+	for p < len(b) {
+		if p+8 <= len(b) && !anyLead(binary.LittleEndian.Uint64(b[p:])) {
+			p += 8
+			continue
 		}
-		if p += next; !s.marks.dull(b, p) {
-			spans, hold = s.escapeAt(b, p, final, hold, spans)
+		for end := min(p+8, len(b)); p < end; p++ {
+			if isLead[b[p]] && !s.marks.dull(b, p) {
+				spans, hold = s.escapeAt(b, p, final, hold, spans)
+			}
 		}
 	}
 	return spans, hold
+}
+
+// scanBlocks is scanEscapes for the most of b, up to done.
+func (s *Set) scanBlocks(b []byte, final bool, hold int, spans []span) (done int, _ []span, _ int) {
+	var masks [64]uint64
+	for {
+		n := s.marks.leads.mark(masks[:], b[done:])
+		if n == 0 {
+			return done, spans, hold
+		}
+		for i, mask := range masks[:n/teddyBlock] {
+			for ; mask != 0; mask &= mask - 1 {
+				if p := done + i*teddyBlock + bits.TrailingZeros64(mask); !s.marks.dull(b, p) {
+					spans, hold = s.escapeAt(b, p, final, hold, spans)
+				}
+			}
+		}
+		done += n
+	}
+}
+
+// anyLead reports whether one of eight bytes may be a lead. It is never wrong
+// where one is.
+func anyLead(eight uint64) bool {
+	const ones = 0x0101010101010101
+	pc, pl, bs, am := eight^ones*percent, eight^ones*plus, eight^ones*backslash, eight^ones*ampersand
+	// A byte that is zero borrows from its highest bit.
+	return ((pc-ones)&^pc|(pl-ones)&^pl|(bs-ones)&^bs|(am-ones)&^am)&(ones<<7) != 0
 }
 
 // escapeAt finds the needles whose first escape is at b[p].
@@ -49,14 +80,14 @@ func (s *Set) escapeAt(b []byte, p int, final bool, hold int, spans []span) ([]s
 		}
 		if width < 0 {
 			if !final {
-				hold = s.before(b, p, hold)
+				hold = s.before(b, p, depth, hold)
 			}
 			continue
 		}
 		first, second := firstBytes(r)
-		spans, hold = s.around(b, p, first, depth, final, hold, spans)
+		spans, hold = s.around(b, p, p+width, first, depth, final, hold, spans)
 		if second != first {
-			spans, hold = s.around(b, p, second, depth, final, hold, spans)
+			spans, hold = s.around(b, p, p+width, second, depth, final, hold, spans)
 		}
 	}
 	return spans, hold
@@ -76,16 +107,15 @@ func firstBytes(r rune) (byte, byte) {
 	return char[0], char[0]
 }
 
-// around finds the needles in which the escape at b[p] stands for c when it is
-// read at the given depth, and before which there is no escape.
-func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, spans []span) ([]span, int) {
-	places := s.marks.of(c)
-	if p == 0 || !s.marks.paired(b[p-1], c) {
-		places = s.marks.starts(c)
+// around finds the needles in which the escape at b[p:end] stands for c when it
+// is read at the given depth, and before which there is no escape.
+func (s *Set) around(b []byte, p, end int, c byte, depth int, final bool, hold int, spans []span) ([]span, int) {
+	if !s.marks.fits(b, p, end, c) {
+		return spans, hold
 	}
-	for _, at := range places {
+	for at := range s.marks.near(b, p, c) {
 		n, j := &s.needles[at.needle], int(at.index)
-		if j > p || j > 0 && !n.is(b[p-1], j-1) || !n.at(b[:p], p-j) {
+		if !n.endsAt(b, p, j) || c < 0x80 && !n.mayGoOn(b, end, j+1) {
 			continue
 		}
 		for deepest := depth; deepest <= maxDepth; deepest++ {
@@ -101,16 +131,22 @@ func (s *Set) around(b []byte, p int, c byte, depth int, final bool, hold int, s
 }
 
 // before lowers hold to the first place from which on there is the beginning
-// of a needle that the escape at b[p], which b ends inside of, may go on.
-func (s *Set) before(b []byte, p, hold int) int {
-	for _, at := range s.marks.places {
-		n, j := &s.needles[at.needle], int(at.index)
-		if p-j >= hold || j > p || !n.at(b[:p], p-j) {
+// of a needle that the escape at b[p], which b ends inside of, may go on when it
+// is read at the given depth.
+func (s *Set) before(b []byte, p, depth, hold int) int {
+	for c := range 256 {
+		if !s.marks.fits(b, p, len(b), byte(c)) || !mayStandFor(b, p, depth, byte(c)) {
 			continue
 		}
-		for deepest := 1; deepest <= maxDepth; deepest++ {
-			if _, alive := s.follow(n, b, p, j, deepest, false); alive {
-				hold = p - j
+		for at := range s.marks.near(b, p, byte(c)) {
+			n, j := &s.needles[at.needle], int(at.index)
+			if p-j >= hold || !n.endsAt(b, p, j) {
+				continue
+			}
+			for deepest := depth; deepest <= maxDepth; deepest++ {
+				if _, alive := s.follow(n, b, p, j, deepest, false); alive {
+					hold = p - j
+				}
 			}
 		}
 	}

@@ -235,7 +235,7 @@ func TestBytesDoesNotChangeItsArgument(t *testing.T) {
 }
 
 func TestNothingOfAValueIsLeftAfterWipe(t *testing.T) {
-	s := Compile(benchSecrets())
+	s := Compile(benchSecrets(8))
 	s.Wipe()
 	for _, n := range s.needles {
 		if bytes.ContainsFunc(n.text, func(r rune) bool { return r != 0 }) {
@@ -252,7 +252,7 @@ func TestNothingOfAValueIsLeftAfterWipe(t *testing.T) {
 			t.Fatal("the place of a character is left")
 		}
 	}
-	if *s.grams.bitmap != [len(s.grams.bitmap)]uint64{} || *s.marks.pairs != [len(s.marks.pairs)]uint64{} {
+	if *s.grams.bitmap != [len(s.grams.bitmap)]uint64{} || *s.marks.bitmap != [len(s.marks.bitmap)]uint64{} {
 		t.Fatal("a bitmap is left")
 	}
 }

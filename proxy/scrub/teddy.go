@@ -1,0 +1,60 @@
+package scrub
+
+// teddy picks out of a text the places where a four-byte pattern may stand. It
+// knows eight patterns, each a set of bytes for each of the four places.
+//
+// A byte is looked up by halves: lo[k][byte&15] & hi[k][byte>>4] has the bits of
+// the patterns that the byte suits at place k. A pattern may so accept more than
+// its sets, never less. Sixteen entries are what one instruction looks up for
+// every byte of a vector; see teddy_amd64.s. (Hyperscan calls this Teddy.)
+type teddy struct {
+	lo, hi [teddyLen][16]uint8
+}
+
+const (
+	teddyLen   = 4
+	teddyBlock = 64 // places in a mask
+)
+
+// add makes the sets, one for each place, a part of pattern number i.
+func (t *teddy) add(i int, sets ...string) {
+	for k := range t.lo {
+		for _, c := range []byte(sets[k]) {
+			t.lo[k][c&15] |= 1 << i
+			t.hi[k][c>>4] |= 1 << i
+		}
+	}
+}
+
+// at reports whether a pattern may stand at the start of b.
+func (t *teddy) at(b []byte) bool {
+	suits := uint8(0xff)
+	for k, c := range b[:teddyLen] {
+		suits &= t.lo[k][c&15] & t.hi[k][c>>4]
+	}
+	return suits != 0
+}
+
+// mark sets bit i%64 of masks[i/64] if a pattern may stand at b[i:], clears it if
+// not, and returns for how many places it did so: whole blocks of them, none
+// where this machine has no fast way.
+func (t *teddy) mark(masks []uint64, b []byte) int {
+	blocks := min(len(masks), (len(b)-teddyLen+1)/teddyBlock)
+	if !hasVectors || blocks <= 0 {
+		return 0
+	}
+	teddyMark(masks[:blocks], b[:blocks*teddyBlock+teddyLen-1], t)
+	return blocks * teddyBlock
+}
+
+// markSlowly is teddyMark in Go: what the vector code has to do.
+func markSlowly(masks []uint64, b []byte, t *teddy) {
+	for i := range masks {
+		masks[i] = 0
+		for j := range teddyBlock {
+			if t.at(b[i*teddyBlock+j:]) {
+				masks[i] |= 1 << j
+			}
+		}
+	}
+}
