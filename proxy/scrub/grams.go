@@ -53,11 +53,6 @@ func newGramTable(needles []needle, shortest int) gramTable {
 // other bytes become equal too, which costs a comparison and no correctness.
 func gram(b []byte) uint32 { return binary.LittleEndian.Uint32(b) | 0x20202020 }
 
-// gramBefore is the gram of the three bytes at the start of b, and then c.
-func gramBefore(b []byte, c byte) uint32 {
-	return (uint32(binary.LittleEndian.Uint16(b)) | uint32(b[2])<<16 | uint32(c)<<24) | 0x20202020
-}
-
 func hash(g uint32) uint16 { return uint16(g * 0x9E3779B1 >> 16) }
 
 // scanRaw appends the unescaped needles in b to spans. It lowers hold to the

@@ -115,82 +115,109 @@ func (t *leadTable) noteAmpersand(in *[256]bool, wide bool) {
 	}
 }
 
-// glance is how many bytes of an escape dull has to see.
-const glance = 8
+// reading is what a glance at the beginning of an escape tells.
+type reading int
 
-// dull reports whether it takes but a glance to see that the escape at b[p] is
-// none, or stands for nothing that a needle has there. Most are dull.
-func (t *symbolTable) dull(b []byte, p int) bool {
+const (
+	nothing reading = iota // it stands for no character of a needle, however it is read
+	one                    // if for any, then for this one
+	several                // that takes a closer look
+)
+
+// glanceLen is how many bytes of an escape a glance has to see.
+const glanceLen = 8
+
+// glance looks at the escape that b[p] begins: most stand for nothing, and most
+// of the others can be read in one way only, as c in so many bytes.
+func (t *symbolTable) glance(b []byte, p int) (c byte, width int, r reading) {
 	text := b[p:]
-	if len(text) < glance {
-		return false
+	if len(text) < glanceLen {
+		return 0, 0, several
 	}
 	switch text[0] {
 	case percent:
-		return t.dullPercent(b, p, text)
+		c, width, r = t.glancePercent(text)
 	case backslash:
-		return t.dullBackslash(b, p, text)
+		c, width, r = t.glanceBackslash(text)
 	case ampersand:
-		return t.dullAmpersand(b, p, text)
+		c, width, r = t.glanceAmpersand(text)
+	default:
+		c, width, r = ' ', 1, one
 	}
-	return !t.fits(b, p, p+1, ' ')
+	if r == one && !t.in[c] {
+		r = nothing
+	}
+	return c, width, r
 }
 
-func (t *symbolTable) dullPercent(b []byte, p int, text []byte) bool {
+func (t *symbolTable) glancePercent(text []byte) (c byte, width int, r reading) {
 	c, ok := hexPair(text[1], text[2])
-	if c != percent || !ok {
-		return !ok || !t.fits(b, p, p+3, c)
+	if ok && c == percent {
+		if t.in[percent] {
+			return 0, 0, several
+		}
+		c, ok = hexPair(text[3], text[4])
+		width = 2
 	}
-	if t.in[percent] {
-		return false
+	if !ok {
+		return 0, 0, nothing
 	}
-	c, ok = hexPair(text[3], text[4])
-	return !ok || !t.fits(b, p, p+5, c)
+	return c, width + 3, one
 }
 
-func (t *symbolTable) dullBackslash(b []byte, p int, text []byte) bool {
+func (t *symbolTable) glanceBackslash(text []byte) (c byte, width int, r reading) {
 	run := 1
 	if text[1] == '\\' {
 		if t.in['\\'] {
-			return false
+			return 0, 0, several
 		}
 		for run < 4 && text[run] == '\\' {
 			run++
 		}
 	}
 	next := text[run]
-	if run == 4 || !t.leads.slash[next] || run == 3 && isAlnum(next) {
-		return true
-	}
+	ok := run < 4 && t.leads.slash[next] && (run < 3 || !isAlnum(next))
 	switch {
-	case isAlnum(next) && t.wide:
-		return false
+	case !ok:
+		return 0, 0, nothing
+	case t.wide && (next == 'u' || next == 'x'):
+		return 0, 0, several
 	case next == 'u':
-		c, ok := hexPair(text[run+3], text[run+4])
-		return !ok || text[run+1] != '0' || text[run+2] != '0' || !t.fits(b, p, p+run+5, c)
+		c, ok = hexPair(text[run+3], text[run+4])
+		ok, width = ok && text[run+1] == '0' && text[run+2] == '0', run+5
 	case next == 'x':
-		c, ok := hexPair(text[run+1], text[run+2])
-		return !ok || !t.fits(b, p, p+run+3, c)
+		c, ok = hexPair(text[run+1], text[run+2])
+		width = run + 3
+	default:
+		c, width = t.leads.stands[next], run+1
 	}
-	return !t.fits(b, p, p+run+1, t.leads.stands[next])
+	if !ok {
+		return 0, 0, nothing
+	}
+	return c, width, one
 }
 
-func (t *symbolTable) dullAmpersand(b []byte, p int, text []byte) bool {
+func (t *symbolTable) glanceAmpersand(text []byte) (c byte, width int, r reading) {
 	at := 1
 	if string(text[1:5]) == "amp;" {
 		if t.in[ampersand] {
-			return false
+			return 0, 0, several
 		}
 		at = 5
 	}
 	if text[at] != '#' {
-		return !t.leads.name[text[at]]
+		if t.leads.name[text[at]] {
+			return 0, 0, several
+		}
+		return 0, 0, nothing
 	}
-	r, width := numericEntity(text, at+1)
-	if width < 0 || r >= 0x80 && t.wide {
-		return false
+	switch char, width := numericEntity(text, at+1); {
+	case width < 0 || char >= 0x80 && t.wide:
+		return 0, 0, several
+	case width > 0 && char < 0x80:
+		return byte(char), width, one
 	}
-	return width == 0 || r >= 0x80 || !t.fits(b, p, p+width, byte(r))
+	return 0, 0, nothing
 }
 
 // hexPair returns what two hex digits stand for.

@@ -49,7 +49,7 @@ func (s *Set) Wipe() {
 	clear(s.grams.bitmap[:])
 	clear(s.grams.heads)
 	clear(s.grams.entries)
-	clear(s.marks.bitmap[:])
+	clear(s.marks.bitmap)
 	s.marks.leads = leadTable{}
 	clear(s.marks.places)
 }
@@ -83,12 +83,6 @@ func (n *needle) at(b []byte, p int) bool {
 // right before b[p].
 func (n *needle) endsAt(b []byte, p, j int) bool {
 	return j == 0 || j <= p && n.is(b[p-1], j-1) && n.at(b[:p], p-j)
-}
-
-// mayGoOn reports whether b[p] may be, or begin, the needle's character j, as
-// far as a glance tells.
-func (n *needle) mayGoOn(b []byte, p, j int) bool {
-	return j >= len(n.text) || p >= len(b) || isLead[b[p]] || n.is(b[p], j)
 }
 
 // is reports whether c is the needle's character j.

@@ -113,9 +113,9 @@ func (s *Set) around(b []byte, p, end int, c byte, depth int, final bool, hold i
 	if !s.marks.fits(b, p, end, c) {
 		return spans, hold
 	}
-	for at := range s.marks.near(b, p, c) {
+	for at := range s.near(b, p, c) {
 		n, j := &s.needles[at.needle], int(at.index)
-		if !n.endsAt(b, p, j) || c < 0x80 && !n.mayGoOn(b, end, j+1) {
+		if !n.endsAt(b, p, j) || c < 0x80 && !s.marks.mayGoOn(n, b, end, j+1) {
 			continue
 		}
 		for deepest := depth; deepest <= maxDepth; deepest++ {
@@ -138,7 +138,7 @@ func (s *Set) before(b []byte, p, depth, hold int) int {
 		if !s.marks.fits(b, p, len(b), byte(c)) || !mayStandFor(b, p, depth, byte(c)) {
 			continue
 		}
-		for at := range s.marks.near(b, p, byte(c)) {
+		for at := range s.near(b, p, byte(c)) {
 			n, j := &s.needles[at.needle], int(at.index)
 			if p-j >= hold || !n.endsAt(b, p, j) {
 				continue

@@ -1,6 +1,10 @@
 package scrub
 
-import "iter"
+import (
+	"iter"
+	"math/bits"
+	"sort"
+)
 
 // symbolTable says where in the needles a character stands. It finds needles
 // with an escape in them, which a gramTable can't: from what the first escape
@@ -9,7 +13,8 @@ type symbolTable struct {
 	places []place
 	from   [257]int32 // places[from[c]:from[c+1]] are those of c: beginnings, then by what is before
 	firsts [256]int32 // so many of them are beginnings
-	bitmap *[1 << 16 / 64]uint64
+	bitmap []uint64 // of grams, by the high bits of a hash
+	shift  uint
 	in     [256]bool // a needle holds the character
 	wide   bool      // a needle holds a byte above ASCII
 	leads  leadTable
@@ -19,11 +24,10 @@ type symbolTable struct {
 type place struct {
 	needle int32
 	index  int32
-	before byte // the character before it, folded; 0 at a beginning
 }
 
 func newSymbolTable(needles []needle) symbolTable {
-	t := symbolTable{bitmap: new([1 << 16 / 64]uint64)}
+	var t symbolTable
 	for i := range needles {
 		for j, c := range needles[i].text {
 			t.wide = t.wide || c >= 0x80
@@ -40,6 +44,8 @@ func newSymbolTable(needles []needle) symbolTable {
 		t.from[c+1] += t.from[c]
 	}
 	t.sort(needles)
+	log := bits.Len(uint(16 * len(t.places))) // less than one gram in sixteen is there by chance
+	t.bitmap, t.shift = make([]uint64, 1<<log/64), 32-uint(log)
 	for i := range needles {
 		t.noteNear(needles[i].text)
 	}
@@ -52,90 +58,126 @@ func newSymbolTable(needles []needle) symbolTable {
 func (t *symbolTable) sort(needles []needle) {
 	var next [257]int32
 	for i := range needles {
-		for j, c := range needles[i].text {
-			next[int(needles[i].keyBefore(j))+1] += int32(len(needles[i].cases(c)))
+		for j := range needles[i].text {
+			next[int(needles[i].before(j))+1]++
 		}
 	}
-	for c := range 256 {
-		next[c+1] += next[c]
+	for key := range 256 {
+		next[key+1] += next[key]
 	}
-	type placed struct {
-		place
-		c byte
-	}
-	byBefore := make([]placed, t.from[256])
+	byBefore := make([]place, next[256])
 	for i := range needles {
-		n := &needles[i]
-		for j, c := range n.text {
-			key := n.keyBefore(j)
-			for _, c := range []byte(n.cases(c)) {
-				byBefore[next[key]] = placed{place{int32(i), int32(j), key}, c}
-				next[key]++
-			}
+		for j := range needles[i].text {
+			to := &next[needles[i].before(j)]
+			byBefore[*to] = place{int32(i), int32(j)}
+			*to++
 		}
 	}
-	t.places = make([]place, len(byBefore))
+	t.places = make([]place, t.from[256])
 	next = t.from
 	var later [256]int32
 	for c := range later {
 		later[c] = next[c] + t.firsts[c]
 	}
-	for _, p := range byBefore {
-		to := &later[p.c]
-		if p.index == 0 {
-			to = &next[p.c]
+	for _, at := range byBefore {
+		n := &needles[at.needle]
+		for _, c := range []byte(n.cases(n.text[at.index])) {
+			to := &later[c]
+			if at.index == 0 {
+				to = &next[c]
+			}
+			t.places[*to] = at
+			*to++
 		}
-		t.places[*to] = p.place
-		*to++
 	}
 	clear(byBefore)
 }
 
-// keyBefore is what place.before is for character j.
-func (n *needle) keyBefore(j int) byte {
+// before returns the character before character j, folded; 0 if there is none.
+func (n *needle) before(j int) byte {
 	if j == 0 {
 		return 0
 	}
 	return n.text[j-1] | 0x20
 }
 
-// noteNear notes each character together with the three before it, those near
-// the beginning with the one before. The bitmap so rules out nearly every escape.
+// noteNear notes each character together with the three before it, or with the
+// two or the one before it at the beginning. The bitmap so rules out nearly
+// every escape.
 func (t *symbolTable) noteNear(text []byte) {
-	for j := 1; j < len(text); j++ {
-		g := pair(text[j-1], text[j])
-		if j >= gramLen-1 {
-			g = gram(text[j-gramLen+1:])
-		}
-		h := hash(g)
-		t.bitmap[h>>6] |= 1 << (h & 63)
+	t.note(pair(text[0], text[1]))
+	t.note(triple(text[0], text[1], text[2]))
+	for j := gramLen - 1; j < len(text); j++ {
+		t.note(gram(text[j-gramLen+1:]))
 	}
 }
 
+func (t *symbolTable) note(g uint32) {
+	h := t.hash(g)
+	t.bitmap[h>>6] |= 1 << (h & 63)
+}
+
 func (t *symbolTable) noted(g uint32) bool {
-	h := hash(g)
+	h := t.hash(g)
 	return t.bitmap[h>>6]&(1<<(h&63)) != 0
 }
 
-// pair is the gram of a character and the one before it.
-func pair(before, c byte) uint32 {
-	return (uint32(before) | uint32(c)<<8 | 1<<16) | 0x20202020
+func (t *symbolTable) hash(g uint32) uint32 { return g * 0x9E3779B1 >> t.shift }
+
+// pair, triple and quad are the grams of so many characters.
+func pair(a, b byte) uint32      { return triple(a, b, 0) }
+func triple(a, b, c byte) uint32 { return quad(a, b, c, 1) }
+func quad(a, b, c, d byte) uint32 {
+	return uint32(a) | uint32(b)<<8 | uint32(c)<<16 | uint32(d)<<24 | 0x20202020
+}
+
+// dull reports whether no needle can have its first escape at b[p], as far as a
+// glance tells.
+func (t *symbolTable) dull(b []byte, p int) bool {
+	c, width, r := t.glance(b, p)
+	return r == nothing || r == one && !t.fits(b, p, p+width, c)
 }
 
 // fits reports whether some needle may have its first escape at b[p:end], which
-// stands for c, as far as a glance at what is around tells.
+// stands for c, as far as a glance at what is before and after tells.
 func (t *symbolTable) fits(b []byte, p, end int, c byte) bool {
 	switch {
 	case !t.in[c]:
 		return false
-	case p >= gramLen-1 && t.noted(gramBefore(b[p-gramLen+1:], c)), p > 0 && t.noted(pair(b[p-1], c)):
+	case p >= 3 && t.noted(quad(b[p-3], b[p-2], b[p-1], c)):
 		return true
-	case t.firsts[c] == 0:
-		return false
-	case c >= 0x80 || end >= len(b) || isLead[b[end]]:
-		return true // it begins a needle, and what follows is not so plain
+	case p >= 2 && t.noted(triple(b[p-2], b[p-1], c)):
+		return true
 	}
-	return t.noted(pair(c, b[end]))
+	begins, second := t.firsts[c] > 0, p >= 1 && t.noted(pair(b[p-1], c))
+	switch {
+	case !begins && !second:
+		return false
+	case c >= 0x80 || end >= len(b): // what follows need not be the next character
+		return true
+	}
+	next := b[end]
+	if begins && t.noted(pair(c, next)) || second && t.noted(triple(b[p-1], c, next)) {
+		return true
+	}
+	if !isLead[next] {
+		return false
+	}
+	next, _, r := t.glance(b, end)
+	return r == several || r == one && (begins && t.noted(pair(c, next)) || second && t.noted(triple(b[p-1], c, next)))
+}
+
+// mayGoOn reports whether b[p:] may stand for the needle's character j, as far
+// as a glance tells.
+func (t *symbolTable) mayGoOn(n *needle, b []byte, p, j int) bool {
+	switch {
+	case j >= len(n.text) || p >= len(b) || n.is(b[p], j):
+		return true
+	case !isLead[b[p]]:
+		return false
+	}
+	c, _, r := t.glance(b, p)
+	return r == several || r == one && n.is(c, j)
 }
 
 // cases returns the characters that stand for c in the needle.
@@ -160,9 +202,9 @@ func (t *symbolTable) starts(c byte) []place { return t.of(c)[:t.firsts[c]] }
 
 // near returns the places of c that the escape at b[p] can be at: beginnings, and
 // those with the right character before.
-func (t *symbolTable) near(b []byte, p int, c byte) iter.Seq[place] {
+func (s *Set) near(b []byte, p int, c byte) iter.Seq[place] {
 	return func(yield func(place) bool) {
-		for _, at := range t.starts(c) {
+		for _, at := range s.marks.starts(c) {
 			if !yield(at) {
 				return
 			}
@@ -170,27 +212,12 @@ func (t *symbolTable) near(b []byte, p int, c byte) iter.Seq[place] {
 		if p == 0 {
 			return
 		}
-		for _, at := range t.after(b[p-1], c) {
-			if !yield(at) {
+		rest, key := s.marks.of(c)[s.marks.firsts[c]:], b[p-1]|0x20
+		before := func(i int) byte { return s.needles[rest[i].needle].before(int(rest[i].index)) }
+		for i := sort.Search(len(rest), func(i int) bool { return before(i) >= key }); i < len(rest) && before(i) == key; i++ {
+			if !yield(rest[i]) {
 				return
 			}
 		}
 	}
-}
-
-// after returns the places of c that may follow the character before.
-func (t *symbolTable) after(before, c byte) []place {
-	rest, key := t.of(c)[t.firsts[c]:], before|0x20
-	lo, hi := 0, len(rest)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); rest[mid].before < key {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	for hi < len(rest) && rest[hi].before == key {
-		hi++
-	}
-	return rest[lo:hi]
 }

@@ -19,6 +19,13 @@ const (
 // add makes the sets, one for each place, a part of pattern number i.
 func (t *teddy) add(i int, sets ...string) {
 	for k := range t.lo {
+		if len(sets[k]) == len(every) {
+			for half := range 16 {
+				t.lo[k][half] |= 1 << i
+				t.hi[k][half] |= 1 << i
+			}
+			continue
+		}
 		for _, c := range []byte(sets[k]) {
 			t.lo[k][c&15] |= 1 << i
 			t.hi[k][c>>4] |= 1 << i
