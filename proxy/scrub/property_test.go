@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
@@ -223,6 +224,8 @@ func readings(t *testing.T, r *rand.Rand, s *Set, body []byte) map[string]result
 		"random chunks":  through(chunked(r, body), plain),
 		"other chunks":   through(chunked(r, body), plain),
 		"byte out":       through(chunked(r, body), func(r io.Reader) io.Reader { return iotest.OneByteReader(r) }),
+		"in place":       through(chunked(r, body), func(r io.Reader) io.Reader { return bufio.NewReaderSize(plain(r), inPlace) }),
+		"in place whole": through(bytes.NewReader(body), func(r io.Reader) io.Reader { return bufio.NewReaderSize(plain(r), 4*inPlace) }),
 		"through writer": through(chunked(r, body), func(r io.Reader) io.Reader { var b bytes.Buffer; _, _ = io.Copy(&b, r); return &b }),
 	}
 }
@@ -314,10 +317,13 @@ func TestLargeBodiesAreScrubbedAcrossBuffers(t *testing.T) {
 	if n := bytes.Count(want, []byte(Replacement)); n != 7 {
 		t.Errorf("%d replacements, want 7", n)
 	}
-	for _, src := range []io.Reader{bytes.NewReader(body), &chunks{r: r, rest: body, limit: 5000}} {
-		got, err := io.ReadAll(s.Reader(src, nil))
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%T: the stream differs from the whole (%v)", src, err)
+	for _, size := range []int{512, inPlace, 64 << 10} {
+		for _, src := range []io.Reader{bytes.NewReader(body), &chunks{r: r, rest: body, limit: 5000}} {
+			var got bytes.Buffer
+			_, err := io.CopyBuffer(struct{ io.Writer }{&got}, struct{ io.Reader }{s.Reader(src, nil)}, make([]byte, size))
+			if err != nil || !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%T, read by %d: the stream differs from the whole (%v)", src, size, err)
+			}
 		}
 	}
 }
@@ -364,6 +370,14 @@ func TestErrorOfTheSourceDropsWhatCouldBeASecret(t *testing.T) {
 			out, err := io.ReadAll(s.Reader(src, nil))
 			if !errors.Is(err, broken) || string(out) != "text " {
 				t.Errorf("%q: got %q and %v", body, out, err)
+			}
+			src = iotest.DataErrReader(io.MultiReader(strings.NewReader(body), iotest.ErrReader(broken)))
+			large := make([]byte, inPlace)
+			r := s.Reader(src, nil)
+			if n, err := r.Read(large); string(large[:n]) != "text " || err != nil {
+				t.Errorf("%q: in place came %q and %v", body, large[:n], err)
+			} else if _, err := r.Read(large); err != broken {
+				t.Errorf("%q: in place came %v", body, err)
 			}
 			src = io.MultiReader(strings.NewReader(body), iotest.ErrReader(broken))
 			var w bytes.Buffer

@@ -5,7 +5,13 @@ import (
 	"sync"
 )
 
-const bufferSize = 32 << 10
+const (
+	bufferSize = 32 << 10
+
+	// inPlace is the length of a Read's buffer from which on it is read into,
+	// and searched, as it is; with a smaller one reads would become many.
+	inPlace = 4 << 10
+)
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
@@ -51,7 +57,11 @@ func (r *reader) Read(p []byte) (int, error) {
 		if r.err != nil {
 			return 0, r.err
 		}
-		r.fill()
+		if r.given < r.n || len(p) < inPlace || r.framed() {
+			r.fill()
+		} else if n := r.fillInPlace(p); n > 0 {
+			return n, nil
+		}
 	}
 	n := copy(p, r.out)
 	r.out = r.out[n:]
@@ -95,7 +105,7 @@ func (r *reader) WriteTo(w io.Writer) (written int64, err error) {
 
 // fill reads once and sets out to what is safe to give.
 func (r *reader) fill() {
-	r.makeRoom()
+	r.makeRoom(0)
 	n, err := r.src.Read(r.buf[r.n:])
 	r.n += n
 	r.err = err
@@ -104,24 +114,16 @@ func (r *reader) fill() {
 	}
 	b := r.buf[:r.n]
 	spans, end := r.set.scan(b, err == io.EOF, r.spans[:0])
-	if _, framed := r.src.(*messages); framed && end < len(b) {
+	if r.framed() && end < len(b) {
 		if whole, _ := r.set.scan(b, true, nil); r.tells(b, end, whole) {
 			spans, end = whole, len(b)
 		}
 	}
 	r.spans = spans
-	switch {
-	case len(spans) == 0 && r.covered == 0:
+	if len(spans) == 0 && r.covered == 0 {
 		r.out = b[:end]
-	case r.edit != nil:
-		var denied error
-		if r.changed, r.covered, denied = rewrite(r.changed[:0], b, spans, end, r.covered, r.edit); denied != nil {
-			r.err = denied
-		}
-		r.out = r.changed
-	default:
-		r.changed, r.covered = redact(r.changed[:0], b, spans, end, r.covered, r.hit)
-		r.out = r.changed
+	} else {
+		r.change(b, spans, end)
 	}
 	r.given = end
 	if len(r.out) == 0 && r.err != nil {
@@ -129,16 +131,61 @@ func (r *reader) fill() {
 	}
 }
 
+// fillInPlace is fill where nothing was held back, with p as the buffer. It
+// returns how much of p is safe to give, so that most bytes are not copied;
+// where a value was found that is 0, and out is set.
+func (r *reader) fillInPlace(p []byte) int {
+	n, err := r.src.Read(p)
+	r.err = err
+	b := p[:n]
+	spans, end := r.set.scan(b, err == io.EOF, r.spans[:0])
+	r.spans = spans
+	safe := end
+	if len(spans) > 0 {
+		r.change(b, spans, end)
+		safe = 0
+	}
+	if end < n && r.err == nil {
+		r.n, r.given = 0, 0
+		r.makeRoom(n - end)
+		r.n = copy(r.buf, b[end:])
+	}
+	clear(b[safe:]) // the buffer is the caller's
+	if r.err != nil && len(r.out) == 0 {
+		r.release()
+	}
+	return safe
+}
+
+// framed reports whether the source knows where its messages end.
+func (r *reader) framed() bool {
+	_, ok := r.src.(*messages)
+	return ok
+}
+
+// change sets out to b[:end] with the spans replaced.
+func (r *reader) change(b []byte, spans []span, end int) {
+	if r.edit == nil {
+		r.changed, r.covered = redact(r.changed[:0], b, spans, end, r.covered, r.hit)
+	} else {
+		var denied error
+		if r.changed, r.covered, denied = rewrite(r.changed[:0], b, spans, end, r.covered, r.edit); denied != nil {
+			r.err = denied
+		}
+	}
+	r.out = r.changed
+}
+
 // makeRoom moves what was held back to the front of the buffer, and takes a
-// larger one if a value's beginning fills half of it.
-func (r *reader) makeRoom() {
+// larger one if a value's beginning fills half of it, or if need be for more.
+func (r *reader) makeRoom(more int) {
 	if r.buf == nil {
 		r.pooled = buffers.Get().(*[bufferSize]byte)
 		r.buf = r.pooled[:]
 	}
 	held := r.buf[r.given:r.n]
-	if len(held) > len(r.buf)/2 {
-		larger := make([]byte, 2*len(r.buf))
+	if size := max(len(held), more); size > len(r.buf)/2 {
+		larger := make([]byte, 2*size)
 		r.n = copy(larger, held)
 		r.give()
 		r.buf = larger

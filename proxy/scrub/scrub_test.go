@@ -198,6 +198,21 @@ func TestReplacementComesBeforeTheTextAfterIt(t *testing.T) {
 	}
 }
 
+func TestNoMoreIsInTheBufferOfAReadThanWhatItGave(t *testing.T) {
+	s := Compile(values("ghp_abcDEF0123456789xyz"))
+	for piece, want := range map[string]string{
+		"data: ghp_abcDEF0":                     "data: ",
+		"data: ghp_abcDEF0123456789xyz ghp_abc": "data: " + Replacement + " ",
+		"ghp_abcDEF0123456789xyz":               Replacement,
+	} {
+		p := make([]byte, inPlace)
+		n, err := s.Reader(&once{t: t, piece: piece}, nil).Read(p)
+		if err != nil || string(p[:n]) != want || bytes.ContainsFunc(p[n:], func(r rune) bool { return r != 0 }) {
+			t.Errorf("of %q came %q %v, and %q was left behind it", piece, p[:n], err, bytes.TrimRight(p[n:], "\x00"))
+		}
+	}
+}
+
 func TestNothingIsHeldBackBeyondMaxLen(t *testing.T) {
 	secret := "ghp_abcDEF0123456789xyz"
 	s := Compile(values(secret))
