@@ -13,7 +13,7 @@ type symbolTable struct {
 	places []place
 	from   [257]int32 // places[from[c]:from[c+1]] are those of c: beginnings, then by what is before
 	firsts [256]int32 // so many of them are beginnings
-	bitmap []uint64 // of grams, by the high bits of a hash
+	bitmap []uint64   // of grams, by the high bits of a hash
 	shift  uint
 	in     [256]bool // a needle holds the character
 	wide   bool      // a needle holds a byte above ASCII
