@@ -61,7 +61,12 @@ func hash(g uint32) uint16 { return uint16(g * 0x9E3779B1 >> 16) }
 func (s *Set) scanRaw(b []byte, hold int, spans []span) ([]span, int) {
 	t := &s.grams
 	stride, bitmap := t.stride, t.bitmap
-	for i := 0; i+gramLen <= len(b); i += stride {
+	from := 0
+	if s.windows != nil && len(b) >= windowText {
+		from, spans, hold = s.scanWindows(b, hold, spans)
+		from = max(0, from-windowSpan) // a needle may begin so long before its window
+	}
+	for i := from; i+gramLen <= len(b); i += stride {
 		// Four places at once, as long as there is nothing at any of them.
 		for i+3*stride+gramLen <= len(b) {
 			g0, g1, g2, g3 := hash(gram(b[i:])), hash(gram(b[i+stride:])), hash(gram(b[i+2*stride:])), hash(gram(b[i+3*stride:]))
@@ -80,17 +85,8 @@ func (s *Set) scanRaw(b []byte, hold int, spans []span) ([]span, int) {
 		}
 		for e := t.heads[int(h)&(len(t.heads)-1)]; e != 0; e = t.entries[e-1].next {
 			entry := &t.entries[e-1]
-			p := i - int(entry.offset)
-			if entry.gram != g || p < 0 {
-				continue
-			}
-			n := &s.needles[entry.needle]
-			switch {
-			case !n.at(b, p):
-			case p+len(n.text) <= len(b):
-				spans = append(spans, span{p, p + len(n.text), n.secret})
-			default:
-				hold = min(hold, p)
+			if entry.gram == g {
+				spans, hold = s.rawAt(b, i-int(entry.offset), &s.needles[entry.needle], hold, spans)
 			}
 		}
 	}

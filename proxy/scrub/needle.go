@@ -49,6 +49,10 @@ func (s *Set) Wipe() {
 	clear(s.grams.bitmap[:])
 	clear(s.grams.heads)
 	clear(s.grams.entries)
+	if s.windows != nil {
+		s.windows.teddy = teddy{}
+		clear(s.windows.at)
+	}
 	clear(s.marks.bitmap)
 	s.marks.leads = leadTable{}
 	clear(s.marks.places)

@@ -3,7 +3,6 @@ package scrub
 import (
 	"bytes"
 	"encoding/binary"
-	"math/bits"
 	"unicode/utf8"
 )
 
@@ -51,11 +50,9 @@ func (s *Set) scanBlocks(b []byte, final bool, hold int, spans []span) (done int
 		if n == 0 {
 			return done, spans, hold
 		}
-		for i, mask := range masks[:n/teddyBlock] {
-			for ; mask != 0; mask &= mask - 1 {
-				if p := done + i*teddyBlock + bits.TrailingZeros64(mask); !s.marks.dull(b, p) {
-					spans, hold = s.escapeAt(b, p, final, hold, spans)
-				}
+		for p := range marked(masks[:n/teddyBlock]) {
+			if p += done; !s.marks.dull(b, p) {
+				spans, hold = s.escapeAt(b, p, final, hold, spans)
 			}
 		}
 		done += n

@@ -69,6 +69,7 @@ type Named struct {
 type Set struct {
 	needles []needle
 	grams   gramTable
+	windows *windows // nil: grams alone
 	marks   symbolTable
 
 	shortest int // bytes of a needle
@@ -92,6 +93,7 @@ func Compile(values []Named) *Set {
 		s.maxLen = max(s.maxLen, len(n.text)*maxEscape)
 	}
 	s.grams = newGramTable(s.needles, s.shortest)
+	s.windows = newWindows(s.needles)
 	s.marks = newSymbolTable(s.needles)
 	return s
 }

@@ -1,5 +1,10 @@
 package scrub
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // teddy picks out of a text the places where a four-byte pattern may stand. It
 // knows eight patterns, each a set of bytes for each of the four places.
 //
@@ -52,6 +57,19 @@ func (t *teddy) mark(masks []uint64, b []byte) int {
 	}
 	teddyMark(masks[:blocks], b[:blocks*teddyBlock+teddyLen-1], t)
 	return blocks * teddyBlock
+}
+
+// marked are the places that mark marked.
+func marked(masks []uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, mask := range masks {
+			for ; mask != 0; mask &= mask - 1 {
+				if !yield(i*teddyBlock + bits.TrailingZeros64(mask)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // markSlowly is teddyMark in Go: what the vector code has to do.
