@@ -25,7 +25,10 @@ func (s *Set) scan(b []byte, final bool, spans []span) (_ []span, hold int) {
 // scanEscapes finds the needles with an escape in them.
 func (s *Set) scanEscapes(b []byte, final bool, hold int, spans []span) ([]span, int) {
 	p := 0
-	if hasVectors && len(b) >= teddyBlock+teddyLen {
+	if len(b) >= teddyBlock+teddyLen {
+		if !hasVectors {
+			return s.scanByLead(b, final, hold, spans)
+		}
 		p, spans, hold = s.scanBlocks(b, final, hold, spans)
 	}
 	for p < len(b) {
@@ -42,7 +45,26 @@ func (s *Set) scanEscapes(b []byte, final bool, hold int, spans []span) ([]span,
 	return spans, hold
 }
 
-// scanBlocks is scanEscapes for the most of b, up to done.
+// scanByLead is scanEscapes with a pass for each lead.
+func (s *Set) scanByLead(b []byte, final bool, hold int, spans []span) ([]span, int) {
+	for _, lead := range [...]byte{percent, backslash, ampersand, plus} {
+		if lead == plus && !s.marks.in[' '] {
+			continue
+		}
+		for p := 0; p < len(b); p++ {
+			next := bytes.IndexByte(b[p:], lead)
+			if next < 0 {
+				break
+			}
+			if p += next; !s.marks.dull(b, p) {
+				spans, hold = s.escapeAt(b, p, final, hold, spans)
+			}
+		}
+	}
+	return spans, hold
+}
+
+// scanBlocks is scanEscapes in one pass, for the most of b: up to done.
 func (s *Set) scanBlocks(b []byte, final bool, hold int, spans []span) (done int, _ []span, _ int) {
 	var masks [64]uint64
 	for {

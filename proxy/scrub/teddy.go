@@ -48,14 +48,11 @@ func (t *teddy) at(b []byte) bool {
 }
 
 // mark sets bit i%64 of masks[i/64] if a pattern may stand at b[i:], clears it if
-// not, and returns for how many places it did so: whole blocks of them, none
-// where this machine has no fast way.
+// not, and returns for how many places it did so: whole blocks of them. It is for
+// machines with hasVectors.
 func (t *teddy) mark(masks []uint64, b []byte) int {
-	blocks := min(len(masks), (len(b)-teddyLen+1)/teddyBlock)
-	if !hasVectors || blocks <= 0 {
-		return 0
-	}
-	teddyMark(masks[:blocks], b[:blocks*teddyBlock+teddyLen-1], t)
+	blocks := min(len(masks), max(0, len(b)-teddyLen+1)/teddyBlock)
+	teddyMark(masks[:blocks], b, t)
 	return blocks * teddyBlock
 }
 

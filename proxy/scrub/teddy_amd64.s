@@ -42,15 +42,19 @@ TEXT ·teddyMark(SB), NOSPLIT, $0-56
 	VPXOR Y15, Y15, Y15
 
 block:
+	XORL  BX, BX
 	LOOKUP(0(SI), Y0, Y4, Y9, Y11)
 	LOOKUP(32(SI), Y0, Y4, Y10, Y12)
+
+	// Most blocks end here, or one byte further on.
+	VPOR  Y9, Y10, Y11
+	VPTEST Y11, Y11
+	JZ    store
+
 	LOOKUP(1(SI), Y1, Y5, Y13, Y11)
 	LOOKUP(33(SI), Y1, Y5, Y14, Y12)
 	VPAND Y13, Y9, Y9
 	VPAND Y14, Y10, Y10
-
-	// Most blocks end here: two bytes rule everything out.
-	XORL  BX, BX
 	VPOR  Y9, Y10, Y11
 	VPTEST Y11, Y11
 	JZ    store
