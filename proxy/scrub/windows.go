@@ -9,7 +9,7 @@ type windows struct {
 }
 
 const (
-	maxWindows = 16 // two needles to a pattern
+	maxWindows = 16  // two needles to a pattern
 	windowSpan = 28  // places for a window in a needle
 	windowText = 256 // bytes from which on a text is worth it
 )
