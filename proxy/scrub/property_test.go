@@ -262,7 +262,7 @@ func checkBody(t *testing.T, r *rand.Rand, values []Named, encode func(*rand.Ran
 	i := r.IntN(len(values))
 	form := encode(r, values[i].Value)
 	around := 30
-	if r.IntN(3) == 0 { // enough for the searches that look at blocks
+	if r.IntN(6) == 0 { // enough for the searches that look at blocks
 		around = 400
 	}
 	body := slices.Concat(noise(r, r.IntN(around)), form, noise(r, r.IntN(around)))

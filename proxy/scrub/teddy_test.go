@@ -49,7 +49,7 @@ func TestVectorCodeMarksWhatGoMarks(t *testing.T) {
 	needVectors(t)
 	r := rand.New(rand.NewPCG(21, 22))
 	room := make([]byte, 64+400)
-	for round := range 300 {
+	for round := range 100 {
 		td, alphabet := randomTeddy(r, 1+round%12)
 		for n := range 150 {
 			b := room[r.IntN(64):]
