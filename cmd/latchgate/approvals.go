@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -133,7 +134,7 @@ func (a *app) ticketCommand(use, short, example string, do func(approvals, conte
 }
 
 func printDecided(a *app, t *gate.Approval) error {
-	_, err := fmt.Fprintf(a.out, "%s %s: %s for %s\n", t.State, t.Ticket, strings.Join(t.Actions, ", "), t.Principal)
+	_, err := fmt.Fprintln(a.out, tui.Clean(fmt.Sprintf("%s %s: %s for %s", t.State, t.Ticket, strings.Join(t.Actions, ", "), t.Principal)))
 	return err
 }
 

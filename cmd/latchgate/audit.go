@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 )
 
 func (a *app) auditCommand() *cobra.Command {
@@ -80,17 +81,7 @@ func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error 
 	if err != nil {
 		return err
 	}
-	show := func(e audit.Entry) error {
-		if asJSON {
-			raw, err := json.Marshal(e)
-			if err == nil {
-				_, err = fmt.Fprintln(a.out, string(raw))
-			}
-			return err
-		}
-		_, err := fmt.Fprintln(a.out, eventLine(e))
-		return err
-	}
+	show := func(e audit.Entry) error { return a.showEvent(e, asJSON) }
 	if follow {
 		for e, err := range audit.Follow(c.Context(), file, lines) {
 			if err != nil {
@@ -117,6 +108,19 @@ func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error 
 		}
 	}
 	return nil
+}
+
+func (a *app) showEvent(e audit.Entry, asJSON bool) error {
+	line := tui.Clean(eventLine(e))
+	if asJSON {
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		line = visible(string(raw))
+	}
+	_, err := fmt.Fprintln(a.out, line)
+	return err
 }
 
 // eventLine is an event for people: what is set, in the order of reading.

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 )
 
 func (d *doctor) print(w io.Writer, asJSON bool) error {
@@ -25,10 +27,10 @@ func (d *doctor) print(w io.Writer, asJSON bool) error {
 	for _, c := range d.checks {
 		if c.Group != group {
 			group = c.Group
-			fmt.Fprintln(w, group)
+			fmt.Fprintln(w, tui.Clean(group))
 		}
 		found := on.lines(c.Found, len(indent), "")
-		fmt.Fprintf(w, "  %s  %-*s  %s\n", on.status(c.Status, pad(c.Status, 7)), width, c.Name, strings.Join(found, "\n"+indent))
+		fmt.Fprintf(w, "  %s  %-*s  %s\n", on.status(c.Status, pad(c.Status, 7)), width, tui.Clean(c.Name), strings.Join(found, "\n"+indent))
 		if c.Todo != "" {
 			fmt.Fprintf(w, "%s-> %s\n", indent, strings.Join(on.lines(c.Todo, len(indent), "-> "), "\n"+indent+"   "))
 		}
@@ -37,10 +39,11 @@ func (d *doctor) print(w io.Writer, asJSON bool) error {
 	return err
 }
 
-// lines breaks text for a terminal, indented by so many columns and with a mark
+// lines breaks text, cleaned, for a terminal, indented by so many columns and with a mark
 // before the first line; elsewhere a line stays whole. A word does too: it may be
 // a path that somebody copies.
 func (s screen) lines(text string, indent int, mark string) []string {
+	text = tui.Clean(text)
 	room := s.width - indent - len(mark)
 	if s.width == 0 || room < leastFit {
 		return []string{text}

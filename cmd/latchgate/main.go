@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/latchgate/latchgate/cmd/latchgate/sandbox"
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -87,9 +88,9 @@ func report(w io.Writer, err error) {
 		if at := strings.LastIndex(what, "; "); todo == "" && at >= 0 {
 			what, todo = what[:at], what[at+2:]
 		}
-		fmt.Fprintln(w, "latchgate: "+what)
+		fmt.Fprintln(w, "latchgate: "+tui.Clean(what))
 		if todo != "" {
-			fmt.Fprintln(w, "  "+todo)
+			fmt.Fprintln(w, "  "+tui.Clean(todo))
 		}
 		todo = ""
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/policy"
 )
 
@@ -66,16 +67,15 @@ func (a *app) testPolicy(c *cobra.Command, paths []string, verbose, asJSON bool)
 		if asJSON || verdict == "PASS" && !verbose {
 			continue
 		}
-		fmt.Fprintf(a.out, "%-5s  %s:%d  %s", verdict, shortPath(r.File), r.Line, r.Name)
+		fmt.Fprintf(a.out, "%-5s  %s:%d  %s", verdict, tui.Clean(shortPath(r.File)), r.Line, tui.Clean(r.Name))
 		if verbose {
 			fmt.Fprintf(a.out, "  (%s)", r.Duration.Round(time.Microsecond))
 		}
 		fmt.Fprintln(a.out)
-		if r.Error != "" {
-			fmt.Fprintf(a.out, "       %s\n", r.Error)
-		}
-		for line := range strings.Lines(r.Output) {
-			fmt.Fprintf(a.out, "       %s\n", strings.TrimSuffix(line, "\n"))
+		for line := range strings.Lines(r.Error + "\n" + r.Output) {
+			if line = strings.TrimRight(line, "\n"); line != "" {
+				fmt.Fprintf(a.out, "       %s\n", tui.Clean(line))
+			}
 		}
 	}
 	if !asJSON {

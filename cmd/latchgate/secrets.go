@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/secrets"
@@ -227,7 +228,7 @@ func (a *app) importSecrets(c *cobra.Command, file string) error {
 		fmt.Fprintf(a.out, "imported %d secrets\n", len(values))
 		return nil
 	}
-	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), file)
+	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), tui.Clean(file))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/secrets"
 )
@@ -65,14 +66,14 @@ func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) err
 			verb = "created"
 		}
 		if path != "" {
-			fmt.Fprintf(a.out, "%s  %-14s %s\n", verb, what, path)
+			fmt.Fprintf(a.out, "%s  %-14s %s\n", verb, what, tui.Clean(path))
 		}
 	}
 	report(made.KeyCreated, "age key", made.KeyFile)
 	report(made.FileCreated, "secrets file", made.File)
 	report(made.ConfigCreated, "sops rules", made.Config)
 	for _, b := range made.Backups {
-		fmt.Fprintf(a.out, "renamed  %-14s %s\n", "old one", b)
+		fmt.Fprintf(a.out, "renamed  %-14s %s\n", "old one", tui.Clean(b))
 	}
 	settings, changed, err := nameInConfig(c, cfg)
 	if err != nil {
@@ -87,7 +88,7 @@ func (a *app) initSecrets(c *cobra.Command, recipients []string, force bool) err
 		report(true, "git ignores", ignored)
 	}
 	for _, n := range made.Notes {
-		fmt.Fprintln(a.out, "note: "+n)
+		fmt.Fprintln(a.out, "note: "+tui.Clean(n))
 	}
 	if made.KeyCreated {
 		fmt.Fprintln(a.out, "\nKeep a copy of the key somewhere safe: without it nothing opens the file.")

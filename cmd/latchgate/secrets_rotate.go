@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/secrets"
 )
 
@@ -36,7 +37,7 @@ func (a *app) rotateKey(c *cobra.Command) error {
 	if err != nil {
 		return explainSecrets(err, cfg)
 	}
-	row := func(what, text string) { fmt.Fprintf(a.out, "%-12s %s\n", what, text) }
+	row := func(what, text string) { fmt.Fprintf(a.out, "%-12s %s\n", what, tui.Clean(text)) }
 	row("old key", r.Old)
 	row("new key", r.New)
 	row("key file", cfg.Secrets.SopsKeyFile)

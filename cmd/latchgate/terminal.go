@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 )
 
 // screen is what is known of the place that output goes to.
@@ -41,16 +44,15 @@ func (s screen) status(status, text string) string {
 	return "\x1b[" + statusStyles[status] + "m" + text + "\x1b[0m"
 }
 
-// printTable writes rows under a header, columns aligned. On a terminal what is
-// wider than it is cut, with … at the end; a pipe gets all of it.
+// printTable writes rows under a header, columns aligned, with no character that
+// is not printable. On a terminal what is wider than it is cut, with … at the end;
+// a pipe gets all of it.
 func printTable(w io.Writer, header []string, rows [][]string) error {
 	all := append([][]string{header}, rows...)
 	widths := make([]int, len(header))
 	for _, r := range all {
 		for i := range r {
-			if r[i] == "" {
-				r[i] = "-"
-			}
+			r[i] = cmp.Or(tui.Clean(r[i]), "-")
 			widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
 		}
 	}
@@ -118,7 +120,7 @@ func (a *app) progress() (step func(string), done func()) {
 				}
 				late.Reset(slow)
 			case <-late.C:
-				fmt.Fprintf(a.err, "%s ...\n", at)
+				fmt.Fprintf(a.err, "%s ...\n", tui.Clean(at))
 			}
 		}
 	}()

@@ -2,12 +2,18 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/gate"
 )
 
 func TestTableTakesFromItsWidestColumns(t *testing.T) {
@@ -38,6 +44,51 @@ func TestPipeGetsAllOfATable(t *testing.T) {
 	want := "A" + strings.Repeat(" ", 301) + "B\n" + long + "  x\n-" + strings.Repeat(" ", 301) + long + "\n"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// What agents, upstreams, files and programs write must not give the operator's
+// terminal a command, by whichever way it is printed.
+func TestNothingThatIsPrintedCommandsTheTerminal(t *testing.T) {
+	const evil = "a\x1b[2J\x1b]0;x\x07b\rc\x9bd\u009b31m\u202ee\u2028f\x7f"
+	ticket := &gate.Approval{Ticket: evil, State: evil, Principal: evil, Actions: []string{evil}, Reasons: []string{evil}, Arguments: []gate.Argument{{Name: evil, Value: evil}, {Name: "n", Value: []any{evil}}}}
+	checks := &doctor{checks: []check{{Group: evil, Name: evil, Status: checkError, Found: evil, Todo: evil, Client: &triedClient{Said: evil}}}}
+	for name, show := range map[string]func(a *app) error{
+		"error":     func(a *app) error { report(a.out, withHint(errors.New(evil), evil)); return nil },
+		"error; do": func(a *app) error { report(a.out, errors.New("it is "+evil+"; do "+evil)); return nil },
+		"table":     func(a *app) error { return printTable(a.out, []string{evil, "B"}, [][]string{{evil, evil}}) },
+		"ticket":    func(a *app) error { return printApproval(a, ticket) },
+		"decided":   func(a *app) error { return printDecided(a, ticket) },
+		"event": func(a *app) error {
+			return a.showEvent(audit.Entry{Event: audit.Event{Host: evil, Reason: evil}}, false)
+		},
+		"event, JSON": func(a *app) error {
+			return a.showEvent(audit.Entry{Event: audit.Event{Host: evil, Reason: evil}}, true)
+		},
+		"doctor":       func(a *app) error { return checks.print(a.out, false) },
+		"doctor, JSON": func(a *app) error { return checks.print(a.out, true) },
+		"JSON":         func(a *app) error { return printJSON(a.out, map[string]any{evil: []string{evil}}) },
+	} {
+		var out bytes.Buffer
+		if err := show(&app{out: &out}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		text := out.String()
+		if !strings.Contains(text, "a") || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+}
+
+func TestJSONIsTheSameWithItsOddCharactersEscaped(t *testing.T) {
+	want := "a\u009b\u202e\U000e0001\x7f\u00a0ä\n<>"
+	var out bytes.Buffer
+	if err := printJSON(&out, want); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != want {
+		t.Errorf("%q of %s: %v", got, out.String(), err)
 	}
 }
 

@@ -168,7 +168,7 @@ func problemCell(p *Problem) cell {
 		said += "; " + p.Hint
 	}
 	if p.Note {
-		return cell{clean(warnSign + " " + p.Where + ": " + said), warnStyle}
+		return cell{Clean(warnSign + " " + p.Where + ": " + said), warnStyle}
 	}
-	return cell{clean(errorSign + " " + p.Where + ": " + said), errorStyle}
+	return cell{Clean(errorSign + " " + p.Where + ": " + said), errorStyle}
 }

@@ -47,7 +47,7 @@ func (a *activity) view(width, height int) []string {
 	heading := boldStyle.Render("Live")
 	empty := a.without("nothing happened yet")
 	if a.live() && a.feedFault != nil {
-		empty = clean(a.feedFault.Error())
+		empty = Clean(a.feedFault.Error())
 	}
 	if !a.live() {
 		heading = dimStyle.Render("Not live")
@@ -76,11 +76,11 @@ func actionOf(e *audit.Entry) string {
 func resultOf(e *audit.Entry) cell {
 	switch e.Kind {
 	case audit.Denied, audit.Tripwire, audit.RunRefused:
-		return cell{deniedSign + " " + clean(e.Code), deniedStyle}
+		return cell{deniedSign + " " + Clean(e.Code), deniedStyle}
 	case audit.Policy, audit.Approval:
 		return decision(e.Code)
 	case audit.Request, audit.Execution:
-		what := strings.TrimSpace(fmt.Sprintf("%s %s", orNone(e.Status), clean(e.Code)))
+		what := strings.TrimSpace(fmt.Sprintf("%s %s", orNone(e.Status), Clean(e.Code)))
 		switch {
 		case e.Status >= 500 || e.Status == 0 && e.Code != "":
 			return cell{errorSign + " " + what, errorStyle}

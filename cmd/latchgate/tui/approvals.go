@@ -137,7 +137,7 @@ func (a *approvals) about(id string) []pair {
 	pairs = append(pairs, pair{"principal", text(t.Principal)}, pair{"door", text(t.Door)}, pair{"actions", text(list(t.Actions))}, pair{"why", text(strings.Join(t.Reasons, "; "))},
 		pair{"hosts", text(list(t.Hosts))}, pair{"secrets", text(list(t.Secrets))})
 	for i := range t.Arguments {
-		pairs = append(pairs, pair{"argument " + clean(t.Arguments[i].Name), argument(&t.Arguments[i])})
+		pairs = append(pairs, pair{"argument " + Clean(t.Arguments[i].Name), argument(&t.Arguments[i])})
 	}
 	var budget []string
 	if t.TTLSeconds > 0 {

@@ -44,7 +44,7 @@ func (f *field) add(s string) {
 func (f *field) text() string { return strings.TrimSpace(string(f.value)) }
 
 // view shows the end of the text, and a cursor.
-func (f *field) view() string { return clean(string(f.value)) + "█" }
+func (f *field) view() string { return Clean(string(f.value)) + "█" }
 
 // question is something that is done only after a yes.
 type question struct {
@@ -66,7 +66,7 @@ func (q *question) answer(k string) (tea.Cmd, bool) {
 func (q *question) view(width int) []string {
 	var lines []string
 	for _, t := range q.text {
-		for _, l := range wrap(clean(t), width-2*gap) {
+		for _, l := range wrap(Clean(t), width-2*gap) {
 			lines = append(lines, "  "+boldStyle.Render(l))
 		}
 	}
@@ -163,7 +163,7 @@ func (b *browser) view(width, height int, heading, empty string, about func(id s
 	if b.filtering {
 		line += "   " + hotStyle.Render("/"+b.filter.view())
 	} else if f != "" {
-		line += "   " + hotStyle.Render("/"+clean(f)) + dimStyle.Render("  esc: all")
+		line += "   " + hotStyle.Render("/"+Clean(f)) + dimStyle.Render("  esc: all")
 	}
 	if f != "" && of == 0 {
 		empty = "nothing fits the filter; esc shows all"

@@ -95,7 +95,7 @@ func (d *dashboard) totals() string {
 	case !d.live():
 		return ""
 	case c == nil:
-		return warnStyle.Render(warnSign + " no numbers: " + clean(d.sample.MetricsFault))
+		return warnStyle.Render(warnSign + " no numbers: " + Clean(d.sample.MetricsFault))
 	}
 	return dimStyle.Render(fmt.Sprintf("Since its start: %s requests, %s injections, %s denials", count(c.Requests), count(c.Injections), count(c.Denials)))
 }
@@ -139,7 +139,7 @@ func (d *dashboard) refused() []row {
 	for _, e := range d.entries {
 		switch e.Kind {
 		case audit.Denied, audit.Tripwire, audit.RunRefused:
-			rows = append(rows, row{cells: []cell{dim(d.at(e.Time)), {deniedSign + " " + clean(e.Code), deniedStyle}, text(actionOf(&e)), text(e.Host), dim(e.Run)}})
+			rows = append(rows, row{cells: []cell{dim(d.at(e.Time)), {deniedSign + " " + Clean(e.Code), deniedStyle}, text(actionOf(&e)), text(e.Host), dim(e.Run)}})
 		}
 	}
 	return rows

@@ -211,9 +211,9 @@ func (m *model) tabs() string {
 func (m *model) status() string {
 	if m.note != "" {
 		if m.noteBad {
-			return errorStyle.Render(errorSign + " " + clean(m.note))
+			return errorStyle.Render(errorSign + " " + Clean(m.note))
 		}
-		return okStyle.Render(okSign + " " + clean(m.note))
+		return okStyle.Render(okSign + " " + Clean(m.note))
 	}
 	s := m.sample.Status
 	switch {
@@ -222,11 +222,11 @@ func (m *model) status() string {
 	case errors.Is(m.daemon, gate.ErrNoDaemon):
 		return warnStyle.Render("○ no daemon: start it with `latchgate proxy`; Setup and Actions work without")
 	case m.daemon != nil:
-		return errorStyle.Render(errorSign + " the daemon does not answer: " + clean(m.daemon.Error()))
+		return errorStyle.Render(errorSign + " the daemon does not answer: " + Clean(m.daemon.Error()))
 	case !s.Ready:
-		return errorStyle.Render(errorSign + " not ready: " + clean(s.Fault))
+		return errorStyle.Render(errorSign + " not ready: " + Clean(s.Fault))
 	}
-	line := okStyle.Render("●") + fmt.Sprintf(" daemon %s, process %d, proxy at %s", clean(s.Version), s.PID, clean(s.Proxy))
+	line := okStyle.Render("●") + fmt.Sprintf(" daemon %s, process %d, proxy at %s", Clean(s.Version), s.PID, Clean(s.Proxy))
 	switch n := m.waiting(); {
 	case n == 1:
 		line += "   " + warnStyle.Render(waitingSign+" 1 approval waits")

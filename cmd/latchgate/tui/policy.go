@@ -152,7 +152,7 @@ func (p *policy) view(width, height int) []string {
 
 func faultText(fault string, width int) []string {
 	var lines []string
-	for _, l := range wrap(clean(errorSign+" "+fault), width-2*gap) {
+	for _, l := range wrap(Clean(errorSign+" "+fault), width-2*gap) {
 		lines = append(lines, "  "+errorStyle.Render(l))
 	}
 	return lines
@@ -166,7 +166,7 @@ func (p *policy) pairs() []pair {
 	}
 	pairs = append(pairs, pair{"secrets", text(list(v.Secrets))}, pair{"hosts", text(list(v.Hosts))})
 	if len(v.DeniedSecrets)+len(v.DeniedHosts) > 0 {
-		pairs = append(pairs, pair{"not approved", cell{clean(list(append(append([]string{}, v.DeniedSecrets...), v.DeniedHosts...))), deniedStyle}})
+		pairs = append(pairs, pair{"not approved", cell{Clean(list(append(append([]string{}, v.DeniedSecrets...), v.DeniedHosts...))), deniedStyle}})
 	}
 	return append(pairs, pair{"asked for", text(v.Principal + ", through " + v.Door)}, pair{"risk", riskCell(v.Risk)}, pair{"policy", text(v.Policy)})
 }

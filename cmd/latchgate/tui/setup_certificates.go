@@ -41,7 +41,7 @@ func (c *certificates) view(width, height int) []string {
 	case x.Missing:
 		c.scroll.pairs = []pair{{"root", dim("none yet; it is made when it is first needed")}, {"will be", text(x.File)}}
 	case x.Fault != "":
-		c.scroll.pairs = []pair{{"root", cell{errorSign + " " + clean(x.Fault), errorStyle}}, {"file", text(x.File)},
+		c.scroll.pairs = []pair{{"root", cell{errorSign + " " + Clean(x.Fault), errorStyle}}, {"file", text(x.File)},
 			{"to do", text("clients trust the old root: restore both files from a backup, or move both away for a new one")}}
 	default:
 		until, left := cell{x.Expires.Format(time.DateOnly), okStyle}, x.Expires.Sub(c.now())

@@ -52,7 +52,7 @@ func (m *manifestsTab) about(id string) []pair {
 			if p.Note {
 				status = "warning"
 			}
-			pairs := []pair{{"where", text(p.Where)}, {"problem", cell{statusCell(status, " ").text + clean(p.Message), statusCell(status, "").style}}}
+			pairs := []pair{{"where", text(p.Where)}, {"problem", cell{statusCell(status, " ").text + Clean(p.Message), statusCell(status, "").style}}}
 			if p.Hint != "" {
 				pairs = append(pairs, pair{"to do", text(p.Hint)})
 			}

@@ -48,7 +48,7 @@ func (o *overview) todo(width int) []string {
 		return nil
 	}
 	lines := []string{""}
-	for i, l := range wrap(clean(c.Todo), width-3*gap) {
+	for i, l := range wrap(Clean(c.Todo), width-3*gap) {
 		mark := "    "
 		if i == 0 {
 			mark = "  → "

@@ -272,7 +272,7 @@ func (t *secretsTab) below(width int) []string {
 	case t.naming:
 		line := "  " + hotStyle.Render("Name: ") + t.name.view()
 		if id := t.table.selectedID(); id != "" && len(t.name.value) == 0 {
-			line += dimStyle.Render("  enter alone: " + clean(id))
+			line += dimStyle.Render("  enter alone: " + Clean(id))
 		}
 		return []string{rule, line}
 	case t.valuing:
@@ -284,11 +284,11 @@ func (t *secretsTab) below(width int) []string {
 		if x := t.secret(t.target); x != nil && x.Set {
 			about = warnStyle.Render("  " + warnSign + " replaces the value that is there")
 		}
-		return []string{rule, "  " + hotStyle.Render("Value of "+clean(t.target)+": ") + shown + about}
+		return []string{rule, "  " + hotStyle.Render("Value of "+Clean(t.target)+": ") + shown + about}
 	case len(t.said) > 0:
 		lines := []string{rule}
 		for _, s := range t.said {
-			for _, l := range wrap(clean(s), width-2*gap) {
+			for _, l := range wrap(Clean(s), width-2*gap) {
 				lines = append(lines, "  "+l)
 			}
 		}

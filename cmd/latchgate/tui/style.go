@@ -31,12 +31,13 @@ const (
 	waitingSign = "?"
 )
 
-// clean makes text of agents and files fit to be shown: what is not a printable
-// character could move the cursor or hide behind the reading direction.
-func clean(s string) string {
+// Clean makes one line of text fit to be shown on a terminal, wherever it comes
+// from (agents, upstreams, files): a character that is not printable could move
+// the cursor, give the terminal a command or hide behind the reading direction.
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n' || r == '\t':
+		case r == '\n' || r == '\t' || r == '\u00a0':
 			return ' '
 		case unicode.IsPrint(r):
 			return r

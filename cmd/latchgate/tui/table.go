@@ -13,8 +13,8 @@ type cell struct {
 	style lipgloss.Style
 }
 
-func text(s string) cell { return cell{clean(s), plainStyle} }
-func dim(s string) cell  { return cell{clean(s), dimStyle} }
+func text(s string) cell { return cell{Clean(s), plainStyle} }
+func dim(s string) cell  { return cell{Clean(s), dimStyle} }
 
 // row is a line of a table; id stays the same when rows come and go.
 type row struct {
@@ -226,7 +226,7 @@ func (d *details) view(width, height int) []string {
 			if i > 0 {
 				name = ""
 			}
-			lines = append(lines, "  "+dimStyle.Render(fit(clean(name), label))+"  "+p.value.style.Render(l))
+			lines = append(lines, "  "+dimStyle.Render(fit(Clean(name), label))+"  "+p.value.style.Render(l))
 		}
 	}
 	d.max = max(0, len(lines)-height)
