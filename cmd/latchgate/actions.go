@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/manifests"
 )
@@ -53,7 +54,7 @@ func (a *app) catalog(c *cobra.Command) (*manifests.Catalog, error) {
 	catalog, problems := manifests.Load(manifests.LoadOptions{Dirs: cfg.Manifests.Dirs, Bundled: cfg.Manifests.Bundled})
 	for _, p := range problems {
 		if p.Severity == manifests.Error {
-			fmt.Fprintln(a.err, "latchgate: left out: "+p.String())
+			fmt.Fprintln(a.err, "latchgate: left out: "+tui.Clean(p.String()))
 		}
 	}
 	return catalog, nil
@@ -290,7 +291,7 @@ func (a *app) validateActions(c *cobra.Command, paths []string, asJSON bool) err
 		}
 	} else {
 		for _, p := range problems {
-			fmt.Fprintln(a.out, p.String())
+			fmt.Fprintln(a.out, tui.Clean(p.String()))
 		}
 		fmt.Fprintf(a.out, "good actions: %d\n", count)
 	}

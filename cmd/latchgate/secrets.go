@@ -15,14 +15,13 @@ import (
 
 	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/configs"
-	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/secrets"
 )
 
 func (a *app) secretsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "secrets", Short: "Make and edit the encrypted secrets file", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	var fromStdin, asJSON bool
+	var fromStdin bool
 	var fromFile string
 	set := &cobra.Command{Use: "set NAME [VALUE]", Short: "Set a secret", Args: cobra.RangeArgs(1, 2),
 		Long: `Set a secret. The value comes from a prompt that does not show it, from
@@ -37,12 +36,6 @@ As an argument it would stay in the shell's history.`,
 	remove := &cobra.Command{Use: "remove NAME", Short: "Remove a secret", Args: cobra.ExactArgs(1),
 		Example: "  latchgate secrets remove GITHUB_TOKEN",
 		RunE:    func(c *cobra.Command, args []string) error { return a.removeSecret(c, args[0]) }}
-	list := &cobra.Command{Use: "list", Short: "List secrets: set or missing, who wants them, where they go", Args: cobra.NoArgs,
-		Long: `List the secrets that are set, and the missing ones that an action declares: who
-wants them, and to which hosts they go. No value is shown or measured.`,
-		Example: "  latchgate secrets list\n  latchgate secrets list --json | jq -r '.[] | select(.required and (.set | not)) | .name'",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.listSecrets(c, asJSON) }}
-	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	imports := &cobra.Command{Use: "import FILE", Short: "Set all secrets of a dotenv or JSON file in one step", Args: cobra.ExactArgs(1),
 		Long: `Set all secrets of a plaintext file, or none of them where one can't be set: a
 JSON object where its name ends in .json, else lines NAME=value. - is standard
@@ -51,7 +44,7 @@ input, in either form. Others in the secrets file stay.`,
   latchgate secrets import tokens.json
   op inject -i secrets.env | latchgate secrets import -`,
 		RunE: func(c *cobra.Command, args []string) error { return a.importSecrets(c, args[0]) }}
-	c.AddCommand(a.secretsInitCommand(), set, remove, list, imports, a.secretsEditCommand(), a.secretsRotateKeyCommand())
+	c.AddCommand(a.secretsInitCommand(), set, remove, a.listSecretsCommand(), imports, a.secretsEditCommand(), a.secretsRotateKeyCommand())
 	return c
 }
 
@@ -230,121 +223,4 @@ func (a *app) importSecrets(c *cobra.Command, file string) error {
 	}
 	fmt.Fprintf(a.out, "imported %d secrets; now delete %s\n", len(values), tui.Clean(file))
 	return nil
-}
-
-// secretRow is one line of `secrets list`. There is no field for a length.
-type secretRow struct {
-	Name     string   `json:"name"`
-	Set      bool     `json:"set"`
-	Required bool     `json:"required"`
-	Actions  []string `json:"actions"`
-	Hosts    []string `json:"hosts"`
-}
-
-// secretCoverage says which secrets are set and which actions want them, and
-// which actions are in use. With an error of the secrets file none is set.
-func (a *app) secretCoverage(c *cobra.Command) (rows []secretRow, used func(id string) bool, err error) {
-	cfg, err := a.config(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	set, unread := a.secretsSet(c)
-	catalog, err := a.catalog(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	used = func(id string) bool {
-		m, ok := catalog.Get(id)
-		return ok && (ownAction(cfg, m) || usesOne(m, set))
-	}
-	return secretRows(set, catalog.All()), used, unread
-}
-
-// secretsSet are the names in the file: false is one without a value.
-func (a *app) secretsSet(c *cobra.Command) (map[string]bool, error) {
-	s, cfg, err := a.store(c)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.Close() }()
-	set := map[string]bool{}
-	err = a.during("decrypting "+cfg.Secrets.SopsSecretsFile, func() error {
-		return s.Read(c.Context(), func(d *secrets.Document) error {
-			for _, name := range d.Names() {
-				_, set[name] = d.Get(name)
-			}
-			return nil
-		})
-	})
-	return set, explainSecrets(err, cfg)
-}
-
-// ownAction reports whether the operator wrote the action, or put it at the door.
-func ownAction(cfg *configs.Config, m *manifests.Manifest) bool {
-	return !strings.HasPrefix(m.File, "bundled:") || slices.Contains(cfg.Proxy.DefaultActions, m.ActionID)
-}
-
-// usesOne reports whether one of the action's secrets is set.
-func usesOne(m *manifests.Manifest, set map[string]bool) bool {
-	return slices.ContainsFunc(m.Secrets, func(s manifests.Secret) bool { return set[s.Name] })
-}
-
-func (a *app) listSecrets(c *cobra.Command, asJSON bool) error {
-	rows, _, err := a.secretCoverage(c)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(a.out, rows)
-	}
-	var table [][]string
-	for _, r := range rows {
-		state, need := "missing", "optional"
-		if r.Set {
-			state = "set"
-		}
-		if r.Required {
-			need = "required"
-		}
-		if len(r.Actions) == 0 {
-			need = "nobody declares it"
-		}
-		table = append(table, []string{r.Name, state, need, few(r.Actions), few(r.Hosts)})
-	}
-	return printTable(a.out, []string{"SECRET", "STATE", "NEED", "ACTIONS", "HOSTS"}, table)
-}
-
-// secretRows are the secrets that are set, and the missing ones that an action
-// declares, by name.
-func secretRows(set map[string]bool, all []*manifests.Manifest) []secretRow {
-	rows := map[string]*secretRow{}
-	row := func(name string) *secretRow {
-		if rows[name] == nil {
-			rows[name] = &secretRow{Name: name, Actions: []string{}, Hosts: []string{}}
-		}
-		return rows[name]
-	}
-	for name, is := range set {
-		row(name).Set = is
-	}
-	for _, m := range all {
-		for _, s := range m.Secrets {
-			r := row(s.Name)
-			r.Required = r.Required || s.Required
-			r.Actions = append(r.Actions, m.ActionID)
-			for _, b := range s.Inject {
-				for _, h := range b.Hosts {
-					if !slices.Contains(r.Hosts, h.String()) {
-						r.Hosts = append(r.Hosts, h.String())
-					}
-				}
-			}
-		}
-	}
-	out := make([]secretRow, 0, len(rows))
-	for _, r := range rows {
-		out = append(out, *r)
-	}
-	slices.SortFunc(out, func(x, y secretRow) int { return strings.Compare(x.Name, y.Name) })
-	return out
 }

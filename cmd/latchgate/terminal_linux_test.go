@@ -1,12 +1,16 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
+
+// endOfOutput is nothing that latchgate prints.
+const endOfOutput = "-- end of output --"
 
 // onTerminalOf runs latchgate on a terminal of that width to its end.
 func (h *home) onTerminalOf(columns uint16, environ []string, args ...string) string {
@@ -20,14 +24,14 @@ func (h *home) onTerminalOf(columns uint16, environ []string, args ...string) st
 	c.Env = append(append(c.Env, "TERM=xterm"), environ...)
 	c.Stdin, c.Stdout, c.Stderr = term.slave, term.slave, term.slave
 	_ = c.Run()
-	if _, err := term.slave.WriteString("\nEND"); err != nil {
+	if _, err := term.slave.WriteString("\n" + endOfOutput); err != nil {
 		h.t.Fatal(err)
 	}
-	term.wait("END")
+	term.wait(endOfOutput)
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	_, out, _ := strings.Cut(term.output.String(), "\n") // after the version
-	return strings.ReplaceAll(strings.TrimSuffix(out, "END"), "\r", "")
+	return strings.ReplaceAll(strings.TrimSuffix(out, endOfOutput), "\r", "")
 }
 
 func TestWhatIsPrintedFitsTheTerminal(t *testing.T) {
@@ -51,6 +55,38 @@ func TestWhatIsPrintedFitsTheTerminal(t *testing.T) {
 	}
 	if out := h.onTerminalOf(60, nil, "actions", "list"); !strings.Contains(out, "…") || !strings.Contains(out, "github_get_repo ") {
 		t.Errorf("it is not cut, or its first column is:\n%s", out)
+	}
+}
+
+// On a terminal one's own secrets are not lost among those of all the services
+// that there are.
+func TestATerminalGetsTheOperatorsOwnSecrets(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.must("secrets", "remove", "GIT_TOKEN")
+	list := func(args ...string) string {
+		return strings.TrimSpace(h.onTerminalOf(100, nil, append([]string{"secrets", "list"}, args...)...))
+	}
+	short := list()
+	if !regexp.MustCompile(`(?s)^SECRET .*\nAPI_TOKEN +set .*\nGIT_TOKEN +missing .*\n\n\d+ more names are wanted by bundled actions: latchgate secrets list --all$`).MatchString(short) || strings.Count(short, "\n") != 4 {
+		t.Errorf("%s", short)
+	}
+	if all := list("--all"); !strings.Contains(all, "\nSLACK_BOT_TOKEN ") || strings.Contains(all, "--all") || strings.Index(all, "\nGIT_TOKEN ") > strings.Index(all, "\nAIRTABLE_API_KEY ") {
+		t.Errorf("%s", all)
+	}
+	h.start()
+	h.must("secrets", "set", "SLACK_BOT_TOKEN", "x")
+	h.agent("slack")
+	h.must("secrets", "remove", "SLACK_BOT_TOKEN")
+	if open := list(); !strings.Contains(open, "\nSLACK_BOT_TOKEN ") {
+		t.Errorf("what an open run wants is not shown:\n%s", open)
+	}
+	h.remove("manifests/api.yaml")
+	h.remove("manifests/git.yaml")
+	h.must("secrets", "remove", "API_TOKEN")
+	h.remove("gate.sock")
+	if none := list(); !strings.HasPrefix(none, "No secret is set, and no action in use wants one.\n") {
+		t.Errorf("%s", none)
 	}
 }
 

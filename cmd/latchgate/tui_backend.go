@@ -7,7 +7,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -186,11 +185,10 @@ func certificateOf(cfg *configs.Config) tui.Certificate {
 
 // Secrets satisfies tui.Backend.
 func (s *screens) Secrets(ctx context.Context) ([]tui.Secret, error) {
-	rows, used, err := s.app.secretCoverage(s.command)
+	rows, err := s.app.secretCoverage(s.command)
 	all := make([]tui.Secret, len(rows))
 	for i, r := range rows {
-		all[i] = tui.Secret{Name: r.Name, Set: r.Set, Required: r.Required, Actions: r.Actions, Hosts: r.Hosts,
-			InUse: slices.ContainsFunc(r.Actions, used)}
+		all[i] = tui.Secret{Name: r.Name, Set: r.Set, Required: r.Required, InUse: r.InUse, Actions: r.Actions, Hosts: r.Hosts}
 	}
 	return all, told(err)
 }

@@ -106,7 +106,7 @@ type Secret struct {
 	Name     string
 	Set      bool
 	Required bool
-	InUse    bool // an action in use declares it: the operator's own, or a default one
+	InUse    bool // an action in use declares it: see `latchgate secrets list --help`
 	Actions  []string
 	Hosts    []string
 }
