@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/latchgate/latchgate/audit"
+	"github.com/latchgate/latchgate/gate"
 )
 
 // activity is the record of the daemon as it is written.
@@ -46,11 +48,11 @@ func (a *activity) load() {
 func (a *activity) view(width, height int) []string {
 	heading := boldStyle.Render("Live")
 	empty := a.without("nothing happened yet")
-	if a.live() && a.feedFault != nil {
-		empty = Clean(a.feedFault.Error())
-	}
-	if !a.live() {
+	switch {
+	case !a.live():
 		heading = dimStyle.Render("Not live")
+	case a.feedFault != nil && !errors.Is(a.feedFault, gate.ErrNoDaemon): // which answers again
+		heading, empty = warnStyle.Render(warnSign+" Not live: "+Clean(a.feedFault.Error())), ""
 	}
 	return a.browser.view(width, height, heading, empty, a.about)
 }
@@ -63,7 +65,8 @@ func (a *activity) row(e *audit.Entry) row {
 	return row{eventID(e), []cell{dim(a.at(e.Time)), text(strings.ReplaceAll(string(e.Kind), "_", " ")), text(actionOf(e)), text(strings.TrimSpace(e.Method + " " + e.Host)), resultOf(e), dim(took)}}
 }
 
-func eventID(e *audit.Entry) string { return fmt.Sprint(e.Seq) }
+// eventID tells an event from one of the same number in a record that was begun anew.
+func eventID(e *audit.Entry) string { return fmt.Sprint(e.Seq, e.Time.UnixNano()) }
 
 func actionOf(e *audit.Entry) string {
 	if e.Action != "" {

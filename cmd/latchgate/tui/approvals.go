@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,13 +21,19 @@ type approvals struct {
 	asking *question
 }
 
+func newApprovals(s *shared) *approvals {
+	a := &approvals{shared: s}
+	a.table.strict = true
+	return a
+}
+
 func (a *approvals) title() string   { return "Approvals" }
 func (a *approvals) capturing() bool { return a.asking != nil || a.browser.capturing() }
 
 func (a *approvals) hints() []hint {
 	switch {
 	case a.asking != nil:
-		return questionHints
+		return append(slices.Clone(questionHints), hint{"↑↓", "scroll"})
 	case a.filtering:
 		return a.browser.hints()
 	}
@@ -35,7 +42,7 @@ func (a *approvals) hints() []hint {
 
 func (a *approvals) help() []string {
 	return []string{
-		"Requests that the policy lets run only when a person agrees. A ticket is good for that very request, once, until it expires; what it would do is in its details. Approve and deny ask first.",
+		"Requests that the policy lets run only when a person agrees. A ticket is good for that very request, once, until it expires; what it would do is in its details. Approve and deny ask first, about the ticket that the cursor is on; where that goes away the cursor is on none.",
 		"Tickets that were decided on, used or have expired stay for an hour. Without a daemon: `latchgate approvals`.",
 	}
 }
@@ -49,6 +56,8 @@ func (a *approvals) update(msg tea.Msg) (tea.Cmd, bool) {
 		cmd, over := a.asking.answer(k.String())
 		if over {
 			a.asking = nil
+		} else if cmd == nil {
+			a.details.key(k.String()) // all of what is decided on can be read
 		}
 		return cmd, true
 	}
@@ -63,6 +72,9 @@ func (a *approvals) update(msg tea.Msg) (tea.Cmd, bool) {
 func (a *approvals) ask(approve bool) {
 	t := a.ticket(a.table.selectedID())
 	switch {
+	case t == nil && len(a.table.rows) > 0:
+		a.say("the ticket that the cursor was on is not there any more; ↑↓ goes to another one", true)
+		return
 	case t == nil:
 		a.say("there is no ticket to decide on", true)
 		return
@@ -80,6 +92,8 @@ func (a *approvals) ask(approve bool) {
 			fmt.Sprintf("It may use %s on %s.", list(t.Secrets), list(t.Hosts))},
 		yes: func() tea.Cmd {
 			return a.change(func(ctx context.Context) doneMsg {
+				ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+				defer cancel()
 				err := a.backend.Decide(ctx, id, approve)
 				return doneMsg{text: map[bool]string{true: "approved ", false: "denied "}[approve] + id, err: err}
 			})
@@ -111,6 +125,9 @@ func (a *approvals) load() {
 		} else {
 			rest = append(rest, r)
 		}
+	}
+	if a.live() && len(waiting)+len(rest) == 0 {
+		a.table.release() // nothing is seen that another one could take the place of
 	}
 	a.set(append(waiting, rest...))
 }

@@ -82,6 +82,7 @@ type browser struct {
 	open      bool // the details are shown
 	filter    field
 	filtering bool
+	filtered  string // what the rows were last filtered by
 }
 
 // capturing is when what is typed is text.
@@ -130,7 +131,11 @@ func (b *browser) update(msg tea.Msg) bool {
 // set puts those rows in that the filter lets through.
 func (b *browser) set(rows []row) {
 	want := strings.ToLower(b.filter.text())
-	if want == "" {
+	live, strict := b.table.live, b.table.strict
+	defer func() { b.table.live, b.table.strict = live, strict }()
+	b.table.live = live && !b.open                            // details stay those of their row
+	b.table.strict = (strict || b.open) && want == b.filtered // else it is the operator who takes rows away
+	if b.filtered = want; want == "" {
 		b.table.set(rows)
 		return
 	}

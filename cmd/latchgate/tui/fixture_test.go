@@ -64,7 +64,10 @@ func (f *fixed) Events(ctx context.Context, _ int) iter.Seq2[audit.Entry, error]
 	}
 }
 
-func (f *fixed) Decide(_ context.Context, ticket string, approve bool) error {
+func (f *fixed) Decide(ctx context.Context, ticket string, approve bool) error {
+	if _, ends := ctx.Deadline(); !ends {
+		return errors.New("a daemon that hangs would hang the screens")
+	}
 	f.note("decide %s %v", ticket, approve)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -46,7 +46,7 @@ type model struct {
 func newModel(ctx context.Context, b Backend, f *feed, keys *keyboard, now func() time.Time) *model {
 	s := &shared{ctx: ctx, backend: b, now: now, feed: f}
 	m := &model{shared: s, setup: newSetup(s, keys)}
-	m.screens = []screen{&dashboard{shared: s}, newActivity(s), &approvals{shared: s}, &actions{shared: s}, newPolicy(s), m.setup}
+	m.screens = []screen{&dashboard{shared: s}, newActivity(s), newApprovals(s), &actions{shared: s}, newPolicy(s), m.setup}
 	return m
 }
 
@@ -87,7 +87,7 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	case sampleMsg:
 		m.sampled(msg)
 	case installMsg:
-		m.install = &msg.found
+		m.install, m.looked = &msg.found, msg.at
 	case secretsMsg:
 		m.secrets, m.secretsErr, m.secretsIn = msg.all, msg.err, true
 	case doneMsg:
@@ -194,17 +194,25 @@ func (m *model) lines() []string {
 }
 
 func (m *model) tabs() string {
-	var b strings.Builder
-	b.WriteString(boldStyle.Render("latchgate") + " ")
-	for i, s := range m.screens {
-		name := fmt.Sprintf("%d %s", i+1, s.title())
-		if i == m.at {
-			b.WriteString(hotStyle.Render("[" + name + "]"))
-		} else {
-			b.WriteString(" " + name + " ")
+	return tabs(boldStyle.Render("latchgate")+" ", m.screens, m.at, m.width)
+}
+
+// tabs names screens; where that is wider than width, only the one that is shown.
+func tabs(lead string, all []screen, at, width int) string {
+	names, numbers := lead, lead
+	for i, s := range all {
+		number := fmt.Sprintf(" %d ", i+1)
+		name := fmt.Sprintf(" %d %s ", i+1, s.title())
+		if i == at {
+			name = hotStyle.Render("[" + strings.TrimSpace(name) + "]")
+			number = name
 		}
+		names, numbers = names+name, numbers+number
 	}
-	return b.String()
+	if ansi.StringWidth(names) <= width {
+		return names
+	}
+	return numbers
 }
 
 // status is the daemon's state, or what came of the last command.
@@ -223,6 +231,8 @@ func (m *model) status() string {
 		return warnStyle.Render("○ no daemon: start it with `latchgate proxy`; Setup and Actions work without")
 	case m.daemon != nil:
 		return errorStyle.Render(errorSign + " the daemon does not answer: " + Clean(m.daemon.Error()))
+	case m.stale():
+		return warnStyle.Render(fmt.Sprintf("%s the daemon has not answered since %s; what is shown is of then", warnSign, m.shared.at(m.polled)))
 	case !s.Ready:
 		return errorStyle.Render(errorSign + " not ready: " + Clean(s.Fault))
 	}

@@ -3,8 +3,12 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/gate"
@@ -65,6 +69,122 @@ func TestTheCursorStaysOnItsTicket(t *testing.T) {
 	b.sample.Approvals = append([]gate.Approval{late}, b.sample.Approvals...)
 	o.do(o.m.poll())
 	o.sees("2 to decide on").press("a", "y").did("decide apr-77aa01c3d9e4 true")
+}
+
+// Where the ticket under the cursor goes away, the next key must not decide on
+// the one that comes to its place.
+func TestTheCursorIsOnNoOtherTicketWhereItsOwnGoesAway(t *testing.T) {
+	for _, keys := range [][]string{{"3"}, {"3", "enter"}} {
+		b := newFixed()
+		second := b.sample.Approvals[0]
+		second.Ticket = "apr-ffffffffffff"
+		both := append(slices.Clone(b.sample.Approvals[:1]), second)
+		b.sample.Approvals = both
+		o := sit(t, b, 80, 24).press(keys...)
+		b.sample.Approvals = both[1:]
+		o.do(o.m.poll())
+		o.press("a").sees("is not there any more").press("y").did().seesNot("▸")
+		b.down = true
+		o.do(o.m.poll())
+		b.down, b.sample.Approvals = false, both
+		o.do(o.m.poll())
+		o.sees("▸ apr-77aa01c3d9e4").press("down").sees("▸ apr-ffffffffffff")
+		b.sample.Approvals = both[:1]
+		o.do(o.m.poll())
+		o.press("down", "d", "y").did("decide apr-77aa01c3d9e4 false")
+	}
+}
+
+func TestAnEmptyListGivesTheCursorToTheNextTicket(t *testing.T) {
+	b := newFixed()
+	all := b.sample.Approvals
+	o := sit(t, b, 80, 24).press("3")
+	b.sample.Approvals = nil
+	o.do(o.m.poll())
+	b.sample.Approvals = all[1:]
+	o.do(o.m.poll())
+	o.sees("▸ apr-10b2c4f7a8d0")
+	b.sample.Approvals = all
+	o.do(o.m.poll())
+	o.press("/").enter("delete").sees("▸ apr-77aa01c3d9e4") // it is the operator who takes the other one away
+}
+
+func TestAllOfATicketCanBeReadBeforeTheAnswer(t *testing.T) {
+	b := newFixed()
+	for i := range 20 {
+		b.sample.Approvals[0].Arguments = append(b.sample.Approvals[0].Arguments, gate.Argument{Name: fmt.Sprint("n", i), Value: "v"})
+	}
+	b.sample.Approvals[0].Digest = "the-last-line"
+	sit(t, b, 80, 24).press("3", "a").seesNot("the-last-line").press("G").sees("the-last-line", "y yes").did()
+}
+
+func TestDetailsStayThoseOfTheirEvent(t *testing.T) {
+	b := newFixed()
+	o := sit(t, b, 80, 24).press("2", "enter").sees("number 9 of the record")
+	for seq := uint64(10); seq < maxEntries+8; seq++ {
+		o.m.feed.add(audit.Entry{Seq: seq, Event: audit.Event{Time: noon, Kind: audit.Denied}}, nil)
+	}
+	o.m.Update(tickMsg(noon))
+	o.sees("number 9 of the record")
+	o.m.feed.add(audit.Entry{Seq: 5000, Event: audit.Event{Time: noon, Kind: audit.Denied}}, nil)
+	o.m.feed.add(audit.Entry{Seq: 5001, Event: audit.Event{Time: noon, Kind: audit.Denied}}, nil)
+	o.m.Update(tickMsg(noon))
+	o.seesNot("of the record").sees("of 1000") // it is forgotten, and no other one takes its place
+}
+
+// What the daemon said last is not shown as what it says now.
+func TestADaemonThatHangsIsNotLive(t *testing.T) {
+	o := sit(t, newFixed(), 80, 24)
+	o.m.now = func() time.Time { return noon.Add(staleAfter + time.Second) }
+	o.sees("has not answered since 12:00:00", "Requests a second            –").press("2").sees("Not live").press("3").sees("apr-77aa01c3d9e4")
+}
+
+func TestAnEventStreamThatFailsIsNotLive(t *testing.T) {
+	o := sit(t, newFixed(), 80, 24).press("2")
+	o.m.feed.add(audit.Entry{}, fmt.Errorf("%w any more", gate.ErrNoDaemon)) // which the next look finds out, or not
+	o.m.Update(tickMsg(noon))
+	o.sees("  Live")
+	o.m.feed.add(audit.Entry{}, errors.New("the record is off"))
+	o.m.Update(tickMsg(noon))
+	o.sees("Not live: the record is off", "tripwire")
+}
+
+func TestTheNewestEventsAreKept(t *testing.T) {
+	s := &shared{feed: &feed{}}
+	for seq := uint64(1); seq <= 2*maxEntries+1; seq++ {
+		s.feed.add(audit.Entry{Seq: seq, Event: audit.Event{Time: noon}}, nil)
+		if seq == 3 || seq == maxEntries+2 || seq == 2*maxEntries+1 {
+			s.drain()
+		}
+	}
+	if len(s.entries) != maxEntries || s.entries[0].Seq != 2*maxEntries+1 || s.entries[maxEntries-1].Seq != maxEntries+2 {
+		t.Errorf("%d, from %d to %d", len(s.entries), s.entries[0].Seq, s.entries[len(s.entries)-1].Seq)
+	}
+}
+
+func TestANarrowTerminalSeesWhereItIs(t *testing.T) {
+	sit(t, newFixed(), minWidth, minHeight).press("6", "5").sees("[6 Setup]", "[5 Secrets]")
+}
+
+func TestNumbersThatAreNoneAreDrawn(t *testing.T) {
+	if got := sparkline([]float64{math.NaN(), math.Inf(1), -3, 1}, 4, 0); len([]rune(got)) != 4 {
+		t.Error(got)
+	}
+	if got := sparkline([]float64{math.NaN(), -3}, 4, 100); got != "▁▁" {
+		t.Error(got)
+	}
+}
+
+func TestEveryNoColorIsNoColor(t *testing.T) {
+	for _, c := range []struct {
+		environ []string
+		want    int
+	}{{[]string{"TERM=xterm"}, 1}, {[]string{"NO_COLOR="}, 1}, {[]string{"NO_COLOR=yes"}, 2}, {[]string{"NO_COLOR=0"}, 2}} {
+		got := anyNoColor(c.environ)
+		if len(got) != c.want || c.want == 2 && got[1] != "NO_COLOR=1" {
+			t.Errorf("%q: %q", c.environ, got)
+		}
+	}
 }
 
 func TestActivityFiltersAndFollows(t *testing.T) {

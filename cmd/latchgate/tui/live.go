@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,10 @@ import (
 const (
 	drainEvery = 250 * time.Millisecond // how often new events reach the screens
 	pollEvery  = time.Second
+	// answerTimeout bounds a question to the daemon, which answers at once.
+	answerTimeout = 10 * time.Second
+	// staleAfter is when what the daemon said is not of now any more.
+	staleAfter = 3 * time.Second
 	maxEntries = 1000 // events that are kept
 	recent     = 500  // events of before that are asked for
 )
@@ -72,7 +77,10 @@ type (
 		err    error
 		at     time.Time
 	}
-	installMsg struct{ found Installation }
+	installMsg struct {
+		found Installation
+		at    time.Time
+	}
 	secretsMsg struct {
 		all []Secret
 		err error
@@ -121,6 +129,8 @@ func (s *shared) change(do func(context.Context) doneMsg) tea.Cmd {
 func (s *shared) poll() tea.Cmd {
 	s.polling = true
 	return bounded(s.ctx, func(ctx context.Context) tea.Msg {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
 		sample, err := s.backend.Poll(ctx)
 		return sampleMsg{sample, err, s.now()}
 	})
@@ -128,7 +138,7 @@ func (s *shared) poll() tea.Cmd {
 
 func (s *shared) lookAtDisk() tea.Cmd {
 	return tea.Batch(
-		bounded(s.ctx, func(ctx context.Context) tea.Msg { return installMsg{s.backend.Installation(ctx)} }),
+		bounded(s.ctx, func(ctx context.Context) tea.Msg { return installMsg{s.backend.Installation(ctx), s.now()} }),
 		bounded(s.ctx, func(ctx context.Context) tea.Msg {
 			all, err := s.backend.Secrets(ctx)
 			return secretsMsg{all, err}
@@ -152,6 +162,7 @@ type shared struct {
 	feedFault error
 
 	install    *Installation
+	looked     time.Time // when the installation was looked at
 	secrets    []Secret
 	secretsErr error
 	secretsIn  bool // secrets were looked at
@@ -165,7 +176,12 @@ type shared struct {
 }
 
 // live is when the daemon answers.
-func (s *shared) live() bool { return s.asked && s.daemon == nil }
+func (s *shared) live() bool { return s.asked && s.daemon == nil && !s.stale() }
+
+// stale is when the daemon takes long over its next answer.
+func (s *shared) stale() bool {
+	return s.asked && s.daemon == nil && s.now().Sub(s.polled) > staleAfter
+}
 
 func (s *shared) sampled(msg sampleMsg) {
 	s.polling, s.asked, s.polled, s.daemon = false, true, msg.at, msg.err
@@ -181,15 +197,11 @@ func (s *shared) sampled(msg sampleMsg) {
 // drain takes new events, newest first.
 func (s *shared) drain() {
 	got, fault := s.feed.take()
-	s.feedFault = fault
-	for _, e := range got {
-		s.entries = append(s.entries, audit.Entry{})
-		copy(s.entries[1:], s.entries)
-		s.entries[0] = e
+	if s.feedFault = fault; len(got) == 0 {
+		return
 	}
-	if len(s.entries) > maxEntries {
-		s.entries = s.entries[:maxEntries]
-	}
+	slices.Reverse(got)
+	s.entries = append(got, s.entries[:min(len(s.entries), max(maxEntries-len(got), 0))]...)
 }
 
 func (s *shared) say(text string, bad bool) { s.note, s.noteBad = text, bad }

@@ -1,9 +1,6 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
-
 	tea "charm.land/bubbletea/v2"
 )
 
@@ -64,17 +61,7 @@ func (s *setup) load() {
 }
 
 func (s *setup) view(width, height int) []string {
-	var b strings.Builder
-	b.WriteString("  ")
-	for i, t := range s.tabs {
-		name := fmt.Sprintf("%d %s", i+1, t.title())
-		if i == s.at {
-			b.WriteString(hotStyle.Render("[" + name + "]"))
-		} else {
-			b.WriteString(" " + name + " ")
-		}
-	}
-	lines := []string{b.String(), ""}
+	lines := []string{tabs("  ", s.tabs, s.at, width), ""}
 	if s.install == nil {
 		return append(lines, "  …")
 	}

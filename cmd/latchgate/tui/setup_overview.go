@@ -36,7 +36,7 @@ func (o *overview) view(width, height int) []string {
 		n[c.Status]++
 	}
 	heading := strings.Join([]string{errorStyle.Render(errorSign + " " + many(n["error"], "error")), warnStyle.Render(warnSign + " " + many(n["warning"], "warning")),
-		okStyle.Render(fmt.Sprintf("%s %d ok", okSign, n["ok"]))}, "  ")
+		okStyle.Render(fmt.Sprintf("%s %d ok", okSign, n["ok"])), dimStyle.Render("at " + o.at(o.looked))}, "  ")
 	lines := o.browser.view(width, height-3, heading, "no checks", o.about)
 	return append(lines, o.todo(width)...)
 }

@@ -109,7 +109,7 @@ func (t *secretsTab) typeName(msg tea.Msg) bool {
 			t.target = t.table.selectedID()
 		}
 		if !secrets.ValidName(t.target) {
-			t.say(fmt.Sprintf("%q can't be a name: letters, digits, _ . - and no digit first", t.target), true)
+			t.say("that can't be a name: letters, digits, _ . - and no digit first", true) // it may be a value
 			break
 		}
 		t.naming, t.valuing = false, true

@@ -94,7 +94,7 @@ func sparkline(points []float64, width int, top float64) string {
 	for _, p := range points {
 		i := 0
 		if top > 0 {
-			i = min(int(p/top*float64(len(bars)-1)+0.5), len(bars)-1)
+			i = max(0, min(int(p/top*float64(len(bars)-1)+0.5), len(bars)-1)) // what is no number is nothing
 		}
 		b.WriteRune(bars[i])
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -28,9 +29,11 @@ type table struct {
 	columns []string
 	keep    int // column that gives last: it may be twice as wide as the widest other
 	rows    []row
-	cursor  int
+	cursor  int    // -1: on no row
+	on      string // row that the cursor is on, or was when that went away
 	top     int    // first row that is shown
 	live    bool   // a cursor on the first row stays there when rows come
+	strict  bool   // a cursor whose row goes away is on no other
 	seen    int    // rows that fitted when it was drawn
 	want    string // row to go to when it is there
 }
@@ -38,26 +41,27 @@ type table struct {
 // set replaces the rows. The cursor stays on its row, wherever that goes: a
 // decision must not hit what moved under it.
 func (t *table) set(rows []row) {
-	id := ""
-	if r := t.selected(); r != nil && !(t.live && t.cursor == 0) {
-		id = r.id
-	}
 	t.rows = rows
-	for i := range rows {
-		if id != "" && rows[i].id == id {
-			t.cursor = i
-		}
+	at := func(id string) int { return slices.IndexFunc(rows, func(r row) bool { return id != "" && r.id == id }) }
+	if i := at(t.want); i >= 0 {
+		t.cursor, t.on, t.want = i, rows[i].id, ""
 	}
-	for i := range rows {
-		if t.want != "" && rows[i].id == t.want {
-			t.cursor, t.want = i, ""
-		}
+	switch i := at(t.on); {
+	case t.live && t.cursor == 0:
+	case i >= 0:
+		t.cursor = i
+	case t.strict && t.on != "":
+		t.cursor = -1
+		return
 	}
 	t.move(0)
 }
 
+// release lets the cursor of a strict table be on the row that comes to its place.
+func (t *table) release() { t.on = "" }
+
 func (t *table) selected() *row {
-	if t.cursor >= len(t.rows) {
+	if t.cursor < 0 || t.cursor >= len(t.rows) {
 		return nil
 	}
 	return &t.rows[t.cursor]
@@ -70,7 +74,10 @@ func (t *table) selectedID() string {
 	return ""
 }
 
-func (t *table) move(by int) { t.cursor = max(0, min(t.cursor+by, len(t.rows)-1)) }
+func (t *table) move(by int) {
+	t.cursor = max(0, min(t.cursor+by, len(t.rows)-1))
+	t.on = t.selectedID()
+}
 
 // key moves the cursor, and reports whether the key was one that does.
 func (t *table) key(k string) bool {
@@ -149,7 +156,10 @@ func (t *table) view(width, height int, empty string) []string {
 	}
 	lines := []string{dimStyle.Render(strings.TrimRight("  "+strings.Join(head, "  "), " "))}
 	t.seen = max(height-1, 1)
-	t.top = max(min(t.top, t.cursor, len(t.rows)-t.seen), t.cursor-t.seen+1, 0)
+	t.top = max(min(t.top, len(t.rows)-t.seen), 0)
+	if t.cursor >= 0 {
+		t.top = max(min(t.top, t.cursor), t.cursor-t.seen+1)
+	}
 	for i := t.top; i < min(t.top+t.seen, len(t.rows)); i++ {
 		lines = append(lines, t.line(i, w, width))
 	}

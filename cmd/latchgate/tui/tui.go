@@ -9,9 +9,12 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,9 +143,9 @@ func Run(ctx context.Context, b Backend, o Options) error {
 	m := newModel(ctx, b, feed, keys, time.Now)
 	defer m.wipe()
 	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(keys), tea.WithOutput(o.Out),
-		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler()).Run()
+		tea.WithEnvironment(anyNoColor(o.Environ)), tea.WithoutSignalHandler()).Run()
 	m.over.Store(true)
-	m.changes.Wait()
+	m.finish(o.Out)
 	if late := m.late.Load(); late != nil && late.err != nil {
 		return late.err
 	}
@@ -150,4 +153,28 @@ func Run(ctx context.Context, b Backend, o Options) error {
 		return nil
 	}
 	return err
+}
+
+// finish waits for changes that are under way, and says so where that takes long.
+func (s *shared) finish(out io.Writer) {
+	done := make(chan struct{})
+	go func() { s.changes.Wait(); close(done) }()
+	select {
+	case <-done:
+		return
+	case <-time.After(time.Second):
+		_, _ = fmt.Fprintln(out, "latchgate: what was asked for is still under way; ctrl+c gives it up")
+	}
+	<-done
+}
+
+// anyNoColor makes every value of NO_COLOR mean what it says (no-color.org):
+// Bubble Tea takes only a Boolean for one.
+func anyNoColor(environ []string) []string {
+	for _, v := range environ {
+		if value, is := strings.CutPrefix(v, "NO_COLOR="); is && value != "" {
+			return append(slices.Clip(environ), "NO_COLOR=1")
+		}
+	}
+	return environ
 }
