@@ -8,13 +8,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// scrapeTimeout bounds one look at the page.
+const scrapeTimeout = 5 * time.Second
 
 // scrape is the state of latchgate's counters, by series as /metrics writes it.
 type scrape map[string]float64
 
 // scrapeMetrics reads the counters from a daemon's /metrics; raw is the page.
 func scrapeMetrics(ctx context.Context, address string) (s scrape, raw []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
 		return nil, nil, err

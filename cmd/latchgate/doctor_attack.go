@@ -65,19 +65,46 @@ func (d *doctor) attack(ctx context.Context, a *app, actions []string) {
 	}
 	d.ok("subject", map[bool]string{true: "the daemon, and a proxy in this process whose only way out ends here", false: "a proxy in this process whose only way out ends here; no daemon answers"}[d.daemon != nil], "")
 	targets := d.unasked(ctx, d.attackTargets(ctx, actions))
+	subjects, known := map[string]*subject{}, []*manifests.Manifest{}
+	for _, m := range targets {
+		if subjects[m.ActionID] = d.knows(ctx, front, closed, m); subjects[m.ActionID] == front {
+			known = append(known, m)
+		}
+	}
 	d.step("attacking the door")
-	d.attackDoor(ctx, front, targets)
+	d.attackDoor(ctx, front, known)
 	d.step("attacking with addresses")
 	d.attackAddresses(ctx, closed, targets)
 	for _, m := range targets {
 		d.step("attacking " + m.ActionID)
 		d.group = "action " + m.ActionID
-		d.attackTunnel(ctx, front, m)
+		d.attackTunnel(ctx, subjects[m.ActionID], m)
 		d.attackAction(ctx, closed, m)
 	}
 	d.step("looking at files and settings")
 	d.attackSettings(ctx, targets)
 	d.attackFiles(ctx)
+}
+
+// knows is the subject that is attacked with runs of an action: the daemon only
+// where its manifest is the one that is read here. By another one it may tunnel
+// blindly, which makes it dial a host that is none of ours.
+func (d *doctor) knows(ctx context.Context, front, closed *subject, m *manifests.Manifest) *subject {
+	if front == closed {
+		return closed
+	}
+	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
+	defer cancel()
+	theirs, err := d.daemon.Action(ctx, m.ActionID)
+	if err == nil {
+		ours := gate.DescribeAction(m)
+		if compactJSON(ours) == compactJSON(theirs) {
+			return front
+		}
+		err = errors.New("it declares something else, or is another file")
+	}
+	d.warn("action "+m.ActionID, "the daemon is not attacked with it, which knows it otherwise: "+err.Error(), "restart the daemon, and try again")
+	return closed
 }
 
 // closedSubject is a proxy in this process with the configuration that there is,
@@ -94,7 +121,7 @@ func (a *app) closedSubject(ctx context.Context, dir string) (_ *subject, stop f
 	}()
 	cfg, err := configs.Load(configs.Options{File: a.configFile, Environ: append(os.Environ(),
 		"LATCHGATE_PROXY__LISTEN=127.0.0.1:0", "LATCHGATE_PROXY__DEFAULT_ACTIONS=", "LATCHGATE_PROXY__UPSTREAM_PROXY="+out.url,
-		"LATCHGATE_METRICS__LISTEN=", "LATCHGATE_GATE__SOCKET="+filepath.Join(dir, "gate.sock"),
+		"LATCHGATE_METRICS__LISTEN=", "LATCHGATE_TRACING__ENDPOINT=", "LATCHGATE_GATE__SOCKET="+filepath.Join(dir, "gate.sock"),
 		"LATCHGATE_CA__DIR="+filepath.Join(dir, "state", "ca"), "LATCHGATE_AUDIT__FILE="+filepath.Join(dir, "audit.jsonl"))})
 	if err != nil {
 		return nil, nil, err
@@ -132,6 +159,8 @@ func (d *doctor) daemonSubject() (*subject, error) {
 		s.network = network
 	}
 	s.open = func(ctx context.Context, actions []string, ttl time.Duration) (*gate.OpenedRun, error) {
+		ctx, cancel := context.WithTimeout(ctx, attackTimeout+d.cfg.Secrets.DecryptTimeout)
+		defer cancel()
 		return d.daemon.Open(ctx, gate.OpenRequest{Door: gate.DoorExec, Actions: actions, TTL: ttl})
 	}
 	s.end = func(run string) {

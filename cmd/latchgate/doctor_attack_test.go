@@ -121,6 +121,18 @@ func TestAttackNamesWhatTheConfigurationOpens(t *testing.T) {
 		}},
 		{name: "host that the policy takes away", status: 0, want: "ok tunnel refused by the proxy in this process, so there is nothing to attack: 403 egress_denied",
 			spoil: func(h *home) { h.configure("[policy.data]\ndeny_hosts = [\"api.example.com\"]\n") }},
+		{name: "secret that the policy takes away", status: 0, want: "ok inner Host refused by the daemon: 421 target_mismatch", args: []string{"--action", "own"}, spoil: func(h *home) {
+			h.write("manifests/own.yaml", own+"{profile: proxy_allowlist, allowed_domains: [api.example.com]}\n")
+			h.configure("[policy.data]\ndeny_secrets = [\"API_TOKEN\"]\n")
+			h.start()
+		}},
+		{name: "action that the daemon knows otherwise", status: 2, want: "warning action api the daemon is not attacked with it", spoil: func(h *home) {
+			h.write("other.toml", strings.Replace(h.read("latchgate.toml"), `dirs = ["manifests"]`, `dirs = ["others"]`, 1))
+			for _, id := range []string{"api", "git"} {
+				h.write("others/"+id+".yaml", "action_id: "+id+"\negress: {profile: proxy_allowlist, allowed_domains: [api.example.com, git.example.com]}\n")
+			}
+			h.start("--config", "other.toml")
+		}},
 		{name: "action that asks a person", status: 0, args: []string{"--action", "own"}, want: "ok action own does not run unasked, so there is nothing to attack: high risk needs approval",
 			spoil: add("manifests/own.yaml", "risk_level: high\n"+own+"{profile: proxy_allowlist, allowed_domains: [api.example.com]}\n")},
 		{name: "unknown action", status: 1, args: []string{"--action", "apj"}, want: `error action there is no action apj -> did you mean "api"?`},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,12 @@ func (d *doctor) lookAtNode(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "-e", nodeTells).Output()
+	c := exec.CommandContext(ctx, path, "-e", nodeTells)
+	c.WaitDelay = time.Second // a version manager's node may leave something running
+	out, err := c.Output()
+	if errors.Is(err, exec.ErrWaitDelay) && len(out) > 0 {
+		err = nil
+	}
 	version, reads, _ := strings.Cut(string(out), " ")
 	switch {
 	case err != nil:

@@ -123,6 +123,7 @@ func askGit(ctx context.Context, file string) (s gitState) {
 	git := func(args ...string) (string, error) {
 		c := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", filepath.Dir(file)}, gitQuiet, args)...)
 		c.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1")
+		c.WaitDelay = time.Second
 		out, err := c.Output()
 		return strings.TrimSpace(string(out)), err
 	}

@@ -54,6 +54,11 @@ func TestDoctorNamesWhatIsInTheWay(t *testing.T) {
 	const aKey = "AGE-SECRET-KEY-1QQQQQQQQ"
 	for _, f := range []finding{
 		{name: "nothing", status: 0, want: "0 errors, 0 warnings"},
+		{name: "node that leaves something running", status: 0, want: "ok node v99.1.2 reads the proxy variables", spoil: func(h *home) {
+			h.write("bin/node", "#!/bin/sh\nsleep 60 &\nprintf 'v99.1.2 true'\n")
+			h.mode("bin/node", 0o700)
+			h.environ[0] = "PATH=" + h.path("bin") + ":" + os.Getenv("PATH")
+		}},
 		{name: "proxy port", status: 1, environ: []string{"LATCHGATE_PROXY__LISTEN=" + taken.Addr().String()},
 			want: "error proxy.listen listen tcp " + taken.Addr().String() + ": bind: address already in use -> stop the program that listens there"},
 		{name: "metrics port", status: 1, environ: []string{"LATCHGATE_METRICS__LISTEN=" + taken.Addr().String()}, want: "error metrics.listen listen tcp"},

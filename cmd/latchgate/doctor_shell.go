@@ -65,6 +65,8 @@ func (d *doctor) lookAtRunVariable(ctx context.Context, name string, u *url.URL)
 	id := u.User.Username()
 	const anew = "open another one: eval \"$(latchgate env --action ACTION)\", or unset the variable"
 	if d.daemon != nil && sameAddress(d.daemon.Status.Proxy, u.Host) {
+		ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+		defer cancel()
 		runs, err := d.daemon.Runs(ctx)
 		if err != nil {
 			d.warn(name, "the daemon does not list its runs: "+err.Error(), "restart it")

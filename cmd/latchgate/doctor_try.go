@@ -225,8 +225,19 @@ func (p tryProcess) run(ctx context.Context, program string, args []string) (out
 	c.Dir, c.Env, c.WaitDelay = p.dir, p.environ, time.Second
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
-	var printed bytes.Buffer
+	var printed firstBytes
 	c.Stdout, c.Stderr = &printed, &printed
 	err = c.Run()
 	return printed.String(), ctx.Err() != nil, err
+}
+
+// firstBytes keeps so many bytes of what a program prints, and takes the rest.
+type firstBytes struct{ bytes.Buffer }
+
+const maxPrinted = 1 << 20
+
+// Write satisfies io.Writer.
+func (b *firstBytes) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), maxPrinted-b.Len())])
+	return len(p), nil
 }

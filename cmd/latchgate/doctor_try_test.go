@@ -35,6 +35,18 @@ func tryOnPath(t *testing.T, scripts map[string]string) (map[string]check, outco
 	return by, o
 }
 
+func TestNoMoreIsKeptOfWhatAClientPrints(t *testing.T) {
+	var b firstBytes
+	for range 3 {
+		if n, err := b.Write(make([]byte, maxPrinted/2+1)); n != maxPrinted/2+1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if b.Len() != maxPrinted {
+		t.Error(b.Len())
+	}
+}
+
 // What arrives decides, and each way to fail has its own advice.
 func TestDoctorTellsHowFarEachClientComes(t *testing.T) {
 	t.Parallel()
