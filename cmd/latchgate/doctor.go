@@ -215,9 +215,23 @@ func (d *doctor) lookAtActions(context.Context) {
 		found, todo = fmt.Sprintf("%s, %d notes about them", found, notes), "`latchgate actions validate` shows the notes"
 	}
 	d.ok("catalogue", found, todo)
+	d.lookAtLoopback()
 	for _, id := range d.cfg.Proxy.DefaultActions {
 		if _, ok := d.catalog.Get(id); !ok {
 			d.fail("default_actions", "there is no action "+id, "take it out of proxy.default_actions, or write its manifest")
+		}
+	}
+}
+
+// lookAtLoopback names the actions whose host a client reaches past every proxy,
+// with what `exec` and `env` set.
+func (d *doctor) lookAtLoopback() {
+	for _, m := range d.catalog.All() {
+		for _, h := range m.Egress.AllowedDomains {
+			if passedOver(loopback, h) {
+				d.ok("loopback", fmt.Sprintf("%s is about %s, and clients go past a proxy to this machine itself", m.ActionID, h),
+					"curl --noproxy '' does not; for others give the service a name of its own in /etc/hosts")
+			}
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (d *doctor) lookAtSandbox(context.Context) {
 		d.warn("folder", err.Error(), "`exec --sandbox` can't plan what the command may reach; make the folders readable")
 	case slices.Contains(spec.Fixed, dir):
 		d.ok("folder", "latchgate's files are in "+dir+": a sandboxed command can make and remove nothing in it",
-			"run the command from a folder below, or keep the files in ~/.config/latchgate: latchgate.toml is looked for there, and paths in it are relative to it")
+			"run the command from a folder below, with --config ../latchgate.toml, or keep the files in ~/.config/latchgate: latchgate.toml is looked for there, and paths in it are relative to it")
 	default:
 		d.ok("folder", "a sandboxed command can work in "+dir, "")
 	}

@@ -59,6 +59,10 @@ func TestDoctorNamesWhatIsInTheWay(t *testing.T) {
 			h.mode("bin/node", 0o700)
 			h.environ[0] = "PATH=" + h.path("bin") + ":" + os.Getenv("PATH")
 		}},
+		{name: "service on this machine", status: 0, want: "ok loopback own is about localhost:8443, and clients go past a proxy to this machine itself -> curl --noproxy ''",
+			spoil: func(h *home) {
+				h.write("manifests/own.yaml", "action_id: own\negress: {profile: proxy_allowlist, allowed_domains: ['localhost:8443', example.com]}\n")
+			}},
 		{name: "proxy port", status: 1, environ: []string{"LATCHGATE_PROXY__LISTEN=" + taken.Addr().String()},
 			want: "error proxy.listen listen tcp " + taken.Addr().String() + ": bind: address already in use -> stop the program that listens there"},
 		{name: "metrics port", status: 1, environ: []string{"LATCHGATE_METRICS__LISTEN=" + taken.Addr().String()}, want: "error metrics.listen listen tcp"},

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchgate/latchgate/cmd/latchgate/sandbox"
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate"
 )
@@ -57,7 +58,7 @@ func (a *app) sandboxed(child *exec.Cmd, cfg *configs.Config, run *gate.OpenedRu
 	}
 	if dir, err := os.Getwd(); err == nil && slices.Contains(spec.Fixed, dir) {
 		fmt.Fprintf(a.err, "latchgate: sandbox: the command can make and remove nothing in %s itself, since latchgate's files are in it\n"+
-			"  run it from a folder below, or keep latchgate's files elsewhere\n", dir)
+			"  run it from a folder below, with --config ../latchgate.toml, or keep latchgate's files in ~/.config/latchgate\n", tui.Clean(dir))
 	}
 	self, err := os.Executable()
 	if err != nil {

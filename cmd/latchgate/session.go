@@ -18,6 +18,7 @@ type session struct {
 	client *gate.Client // nil: local
 	local  *gate.Gate
 	served chan error
+	bare   bool // local, with no configuration file
 }
 
 // connect finds the daemon or becomes it, for the length of one command. With
@@ -40,7 +41,7 @@ func (a *app) connect(c *cobra.Command, cfg *configs.Config, door bool) (*sessio
 	if err != nil {
 		return nil, err
 	}
-	s := &session{local: g}
+	s := &session{local: g, bare: cfg.File() == ""}
 	if !door {
 		return s, nil
 	}
@@ -62,7 +63,7 @@ func (s *session) open(ctx context.Context, q gate.OpenRequest) (run *gate.Opene
 	q.Principal = self()
 	run, err = s.local.Open(ctx, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.explain(err)
 	}
 	return run, func() { s.local.Close(run.ID) }, nil
 }
@@ -73,7 +74,17 @@ func (s *session) execute(ctx context.Context, q gate.ExecuteRequest) (*gate.Exe
 		return s.client.Execute(ctx, q)
 	}
 	q.Principal = self()
-	return s.local.Execute(ctx, q)
+	done, err := s.local.Execute(ctx, q)
+	return done, s.explain(err)
+}
+
+// explain says of an action that is not there what a change of the folder does:
+// latchgate.toml, which names one's own, is not looked for in the folders above.
+func (s *session) explain(err error) error {
+	if e, ok := errors.AsType[*gate.Error](err); ok && s.bare && e.Code == gate.CodeActionUnknown {
+		return withHint(err, e.Hint+"; no latchgate.toml was found: --config or LATCHGATE_CONFIG names one that is elsewhere")
+	}
+	return err
 }
 
 // waitApproval returns a ticket once it is decided or has expired.
