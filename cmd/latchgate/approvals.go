@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchgate/latchgate/audit"
 	"github.com/latchgate/latchgate/cmd/latchgate/tui"
+	"github.com/latchgate/latchgate/configs"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -42,24 +43,19 @@ type approvals interface {
 
 // withApprovals finds the daemon's tickets, or those of the file where no
 // daemon runs: `exec` and `run` ask without one too.
-func (a *app) withApprovals(c *cobra.Command, use func(approvals) error) (err error) {
+func (a *app) withApprovals(c *cobra.Command, use func(approvals) error) error {
 	cfg, err := a.config(c)
 	if err != nil {
 		return err
 	}
-	client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
+	client, err := dial(c.Context(), cfg)
 	if err == nil {
 		return use(client)
 	}
 	if !errors.Is(err, gate.ErrNoDaemon) {
-		return noDaemon(err, "look at the daemon's log")
+		return err
 	}
-	record, err := audit.Open(cfg.Audit.File, audit.Options{})
-	if err != nil {
-		return withHint(err, "a decision has to be recorded: set audit.file in latchgate.toml to a path that can be written")
-	}
-	defer func() { err = errors.Join(err, record.Close(context.WithoutCancel(c.Context()))) }()
-	err = use(localApprovals{gate.OpenApprovals(cfg, record)})
+	err = use(localApprovals{cfg})
 	var failed *gate.Error
 	if errors.As(err, &failed) && failed.Code == gate.CodeInternal { // there is no daemon's log to find the cause in
 		return withHint(failed.Err, "check the folder of ca.dir, where approvals are kept; a file that is damaged may be removed")
@@ -67,21 +63,33 @@ func (a *app) withApprovals(c *cobra.Command, use func(approvals) error) (err er
 	return err
 }
 
-// localApprovals decides in the name of this process' user.
-type localApprovals struct{ file *gate.Approvals }
+// localApprovals are the tickets in their file. It decides in the name of this
+// process' user, and writes the audit record when it does: to look writes nothing.
+type localApprovals struct{ cfg *configs.Config }
 
-func (l localApprovals) Approvals(context.Context) ([]gate.Approval, error) { return l.file.List() }
+func (l localApprovals) Approvals(context.Context) ([]gate.Approval, error) {
+	return gate.OpenApprovals(l.cfg, nil).List()
+}
 
 func (l localApprovals) Approval(_ context.Context, ticket string) (*gate.Approval, error) {
-	return l.file.Get(ticket)
+	return gate.OpenApprovals(l.cfg, nil).Get(ticket)
 }
 
-func (l localApprovals) Approve(_ context.Context, ticket string) (*gate.Approval, error) {
-	return l.file.Approve(ticket, self())
+func (l localApprovals) Approve(ctx context.Context, ticket string) (*gate.Approval, error) {
+	return l.decide(ctx, ticket, (*gate.Approvals).Approve)
 }
 
-func (l localApprovals) Deny(_ context.Context, ticket string) (*gate.Approval, error) {
-	return l.file.Deny(ticket, self())
+func (l localApprovals) Deny(ctx context.Context, ticket string) (*gate.Approval, error) {
+	return l.decide(ctx, ticket, (*gate.Approvals).Deny)
+}
+
+func (l localApprovals) decide(ctx context.Context, ticket string, how func(_ *gate.Approvals, ticket, by string) (*gate.Approval, error)) (_ *gate.Approval, err error) {
+	record, err := audit.Open(l.cfg.Audit.File, audit.Options{})
+	if err != nil {
+		return nil, withHint(err, "a decision has to be recorded: set audit.file in latchgate.toml to a path that can be written")
+	}
+	defer func() { err = errors.Join(err, record.Close(context.WithoutCancel(ctx))) }()
+	return how(gate.OpenApprovals(l.cfg, record), ticket, self())
 }
 
 func (a *app) listApprovalsCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/secrets"
@@ -44,6 +46,9 @@ type completion = func(c *cobra.Command, args []string, typed string) ([]string,
 // can't be read completes to nothing: a shell is no place for errors.
 func (a *app) listed(words func(*cobra.Command) []string) completion {
 	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), daemonTimeout) // somebody waits at a prompt
+		defer cancel()
+		c.SetContext(ctx)
 		all := slices.DeleteFunc(words(c), func(w string) bool { return !strings.HasPrefix(w, typed) })
 		return all, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -93,7 +98,7 @@ func (a *app) quietCatalog(c *cobra.Command) *manifests.Catalog {
 
 func (a *app) actionIDs(c *cobra.Command) (all []string) {
 	for _, m := range a.quietCatalog(c).All() {
-		all = append(all, cobra.CompletionWithDesc(m.ActionID, m.Description))
+		all = append(all, cobra.CompletionWithDesc(m.ActionID, tui.Clean(m.Description)))
 	}
 	return all
 }

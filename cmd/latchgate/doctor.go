@@ -42,6 +42,7 @@ type doctor struct {
 	catalog  *manifests.Catalog
 	problems []manifests.Problem
 	daemon   *gate.Client // nil where none answers
+	silent   error        // why one that is there does not answer
 	environ  []string     // of this shell
 	step     func(string) // says what takes long
 	group    string       // of the checks that are being made
@@ -140,6 +141,8 @@ func (d *doctor) load(ctx context.Context, load func() (*configs.Config, error))
 	d.catalog, d.problems = manifests.Load(manifests.LoadOptions{Dirs: d.cfg.Manifests.Dirs, Bundled: d.cfg.Manifests.Bundled})
 	if client, err := gate.Dial(ctx, d.cfg.Gate.Socket); err == nil {
 		d.daemon = client
+	} else if !errors.Is(err, gate.ErrNoDaemon) {
+		d.silent = err
 	}
 	return true
 }

@@ -53,6 +53,9 @@ func (d *doctor) attack(ctx context.Context, a *app, actions []string) {
 		return
 	}
 	defer stop()
+	if d.silent != nil {
+		d.failSilent()
+	}
 	front := closed // what the attacks that send nothing go to
 	if d.daemon != nil {
 		if front, err = d.daemonSubject(); err != nil {

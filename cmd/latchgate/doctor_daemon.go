@@ -14,15 +14,13 @@ import (
 	"github.com/latchgate/latchgate/gate"
 )
 
-func (d *doctor) lookAtDaemon(ctx context.Context) {
-	client, err := gate.Dial(ctx, d.cfg.Gate.Socket)
+func (d *doctor) lookAtDaemon(context.Context) {
+	client := d.daemon
 	switch {
-	case errors.Is(err, gate.ErrNoDaemon):
+	case d.silent != nil:
+		d.failSilent()
+	case client == nil:
 		d.ok("daemon", "not running; `exec` and `run` do without", "start it with `latchgate proxy` if `env` or other users' clients need it")
-	case errors.Is(err, gate.ErrSocketDenied):
-		d.warn("daemon", err.Error(), "it is another user's: run this as that user or root, or set gate.socket to a daemon of your own")
-	case err != nil:
-		d.fail("daemon", fmt.Sprintf("the socket %s answers wrongly: %v", d.cfg.Gate.Socket, err), "restart the daemon; look at its log")
 	case !client.Status.Ready:
 		d.fail("daemon", fmt.Sprintf("process %d is not ready: %s", client.Status.PID, client.Status.Fault), "mend what it names; it keeps the last good one until then")
 	case client.Status.Config != d.cfg.File():
@@ -30,6 +28,14 @@ func (d *doctor) lookAtDaemon(ctx context.Context) {
 	default:
 		d.ok("daemon", fmt.Sprintf("process %d, version %s, proxy at %s, %d runs open", client.Status.PID, client.Status.Version, client.Status.Proxy, client.Status.Runs), "")
 	}
+}
+
+func (d *doctor) failSilent() {
+	if errors.Is(d.silent, gate.ErrSocketDenied) {
+		d.warn("daemon", d.silent.Error(), "it is another user's: run this as that user or root, or set gate.socket to a daemon of your own")
+		return
+	}
+	d.fail("daemon", fmt.Sprintf("the socket %s answers wrongly: %v", d.cfg.Gate.Socket, d.silent), "restart the daemon; look at its log")
 }
 
 // lookAtPorts asks whether the configured addresses are the daemon's, or free.
@@ -63,6 +69,10 @@ func (d *doctor) lookAtPort(key, listen, served string) {
 		return
 	}
 	ln, err := net.Listen(network, address)
+	if err != nil && d.silent != nil {
+		d.warn(key, err.Error(), "perhaps it is the daemon above: mend that first")
+		return
+	}
 	if err != nil {
 		d.fail(key, err.Error(), fmt.Sprintf("stop the program that listens there (`ss -ltnp`), or set %s in latchgate.toml", key))
 		return

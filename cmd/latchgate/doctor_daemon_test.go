@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,4 +32,44 @@ func TestDoctorLooksAtTheDaemon(t *testing.T) {
 	says(1, fmt.Sprintf("process %d is not ready: ", d.cmd.Process.Pid))
 	d.stop()
 	says(1, "not running")
+}
+
+// What sits on the socket and does not answer as a daemon is said to be that, and
+// not to be missing.
+func TestADaemonThatAnswersWronglyIsNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	ln, err := net.Listen("unix", h.path("gate.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	_ = server.Listener.Close()
+	server.Listener = ln
+	server.Start()
+	t.Cleanup(server.Close)
+	h.environ = append(h.environ, "LATCHGATE_METRICS__LISTEN="+taken(t))
+	o := h.run("doctor")
+	if text := strings.Join(strings.Fields(o.stdout), " "); o.status != 1 || !strings.Contains(text, "error daemon the socket ") || !strings.Contains(text, "warning metrics.listen listen tcp") {
+		t.Errorf("status %d\n%s", o.status, o.stdout)
+	}
+	if o := h.run("doctor", "--attack"); o.status != 1 || !strings.Contains(strings.Join(strings.Fields(o.stdout), " "), "error daemon the socket ") {
+		t.Errorf("--attack: status %d\n%s", o.status, o.stdout)
+	}
+	for _, args := range [][]string{{"runs", "list"}, {"env", "-a", "api"}, {"exec", "-a", "api", "--", "true"}, {"run", "api"}, {"approvals", "list"}} {
+		if o := h.run(args...); o.status != 1 || !strings.HasPrefix(o.stderr, "latchgate: the daemon at "+h.path("gate.sock")+" does not answer") || !strings.Contains(o.stderr, "\n  restart it") {
+			t.Errorf("%v: status %d\n%s", args, o.status, o.stderr)
+		}
+	}
+}
+
+// taken is an address that somebody listens on until the test ends.
+func taken(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln.Addr().String()
 }

@@ -48,9 +48,12 @@ Whoever has them has the run, until it expires or is revoked.`,
 			if err != nil {
 				return err
 			}
-			client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
+			client, err := dial(c.Context(), cfg)
+			if err != nil && !errors.Is(err, gate.ErrNoDaemon) {
+				return err
+			}
 			if err != nil {
-				return noDaemon(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
+				return withHint(err, "env needs the daemon: start it with `latchgate proxy`, or use `latchgate exec` without one")
 			}
 			var run *gate.OpenedRun
 			err = b.ask(c.Context(), a.err, client.WaitApproval, func() error {

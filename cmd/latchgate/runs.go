@@ -98,18 +98,9 @@ func (a *app) daemon(c *cobra.Command) (*gate.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
-	if err != nil {
-		return nil, noDaemon(err, "start it with `latchgate proxy`")
+	client, err := dial(c.Context(), cfg)
+	if errors.Is(err, gate.ErrNoDaemon) {
+		return nil, withHint(err, "start it with `latchgate proxy`")
 	}
-	return client, nil
-}
-
-// noDaemon says what to do about a daemon that can't be asked: start is for
-// where none runs.
-func noDaemon(err error, start string) error {
-	if errors.Is(err, gate.ErrSocketDenied) {
-		start = "it answers the user who runs the daemon, and root: run this as one of them (sudo -u USER latchgate …), or set gate.socket to a daemon of your own"
-	}
-	return withHint(err, start)
+	return client, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -21,10 +22,23 @@ type session struct {
 	bare   bool // local, with no configuration file
 }
 
+// dial connects to the daemon. The error wraps [gate.ErrNoDaemon] where none runs,
+// and says what to do about one that may not be asked or does not answer.
+func dial(ctx context.Context, cfg *configs.Config) (*gate.Client, error) {
+	client, err := gate.Dial(ctx, cfg.Gate.Socket)
+	switch {
+	case errors.Is(err, gate.ErrSocketDenied):
+		return nil, withHint(err, "it answers the user who runs the daemon, and root: run this as one of them (sudo -u USER latchgate …), or set gate.socket to a daemon of your own")
+	case err != nil && !errors.Is(err, gate.ErrNoDaemon):
+		return nil, withHint(fmt.Errorf("the daemon at %s does not answer: %w", cfg.Gate.Socket, err), "restart it, and look at its log; `latchgate doctor` says which process it is")
+	}
+	return client, err
+}
+
 // connect finds the daemon or becomes it, for the length of one command. With
 // door, a local gate listens on a free loopback port.
 func (a *app) connect(c *cobra.Command, cfg *configs.Config, door bool) (*session, error) {
-	client, err := gate.Dial(c.Context(), cfg.Gate.Socket)
+	client, err := dial(c.Context(), cfg)
 	if err == nil {
 		return &session{client: client}, nil
 	}

@@ -97,7 +97,14 @@ func (d *dashboard) totals() string {
 	case c == nil:
 		return warnStyle.Render(warnSign + " no numbers: " + Clean(d.sample.MetricsFault))
 	}
-	return dimStyle.Render(fmt.Sprintf("Since its start: %s requests, %s injections, %s denials", count(c.Requests), count(c.Injections), count(c.Denials)))
+	return dimStyle.Render(fmt.Sprintf("Since its start: %s, %s, %s", counted(c.Requests, "request"), counted(c.Injections, "injection"), counted(c.Denials, "denial")))
+}
+
+func counted(n float64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
 }
 
 // count is a number with its thousands apart.
