@@ -166,6 +166,12 @@ func TestANarrowTerminalSeesWhereItIs(t *testing.T) {
 	sit(t, newFixed(), minWidth, minHeight).press("6", "5").sees("[6 Setup]", "[5 Secrets]")
 }
 
+func TestACommandIsNotBrokenInsideAnOption(t *testing.T) {
+	if got := wrap("security add-trusted-cert -r trustRoot", 27); !slices.Equal(got, []string{"security add-trusted-cert", "-r trustRoot"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestNumbersThatAreNoneAreDrawn(t *testing.T) {
 	if got := sparkline([]float64{math.NaN(), math.Inf(1), -3, 1}, 4, 0); len([]rune(got)) != 4 {
 		t.Error(got)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 )
 
 // overview is what doctor says.
@@ -35,7 +36,13 @@ func (o *overview) view(width, height int) []string {
 	for _, c := range o.install.Checks {
 		n[c.Status]++
 	}
-	heading := strings.Join([]string{errorStyle.Render(errorSign + " " + many(n["error"], "error")), warnStyle.Render(warnSign + " " + many(n["warning"], "warning")),
+	some := func(status string, style lipgloss.Style) lipgloss.Style {
+		if n[status] == 0 {
+			return dimStyle
+		}
+		return style
+	}
+	heading := strings.Join([]string{some("error", errorStyle).Render(errorSign + " " + many(n["error"], "error")), some("warning", warnStyle).Render(warnSign + " " + many(n["warning"], "warning")),
 		okStyle.Render(fmt.Sprintf("%s %d ok", okSign, n["ok"])), dimStyle.Render("at " + o.at(o.looked))}, "  ")
 	lines := o.browser.view(width, height-3, heading, "no checks", o.about)
 	return append(lines, o.todo(width)...)

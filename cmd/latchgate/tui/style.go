@@ -54,9 +54,12 @@ func fit(s string, width int) string {
 	return s + strings.Repeat(" ", width-ansi.StringWidth(s))
 }
 
-// wrap breaks clean text into lines of at most width cells.
+// wrap breaks clean text into lines of at most width cells, at blanks: a hyphen
+// may begin an option of a command that somebody copies.
 func wrap(s string, width int) []string {
-	return strings.Split(ansi.Wrap(s, max(width, 1), ""), "\n")
+	const unbroken = "\u2011"
+	lines := ansi.Wrap(strings.ReplaceAll(s, "-", unbroken), max(width, 1), "")
+	return strings.Split(strings.ReplaceAll(lines, unbroken, "-"), "\n")
 }
 
 func list(names []string) string {
