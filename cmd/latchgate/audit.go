@@ -77,6 +77,9 @@ func (a *app) auditFile(c *cobra.Command) (string, error) {
 }
 
 func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error {
+	if lines < 0 {
+		return &usageError{errors.New("--lines can't be less than nothing"), "for example --lines 100"}
+	}
 	file, err := a.auditFile(c)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (a *app) tailAudit(c *cobra.Command, lines int, follow, asJSON bool) error 
 		}
 		return nil
 	}
-	last := make([]audit.Entry, 0, lines)
+	var last []audit.Entry
 	for e, err := range audit.Read(file) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return err

@@ -57,11 +57,36 @@ Start with:
 	})
 	root.AddCommand(a.proxyCommand(), a.execCommand(), a.sandboxedCommand(), a.envCommand(), a.runCommand(), a.actionsCommand(),
 		a.secretsCommand(), a.caCommand(), a.policyCommand(), a.mcpCommand(), a.providerCommand(), a.runsCommand(), a.approvalsCommand(), a.auditCommand(), a.demoCommand(), a.doctorCommand(), a.tuiCommand(), a.healthcheckCommand(), a.manCommand(), a.versionCommand())
+	addCobras(root)
 	wrongUsage(root)
 	a.complete(root)
 	exemplify(root)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", screenOf(a.out).width)))
 	return root
+}
+
+// addCobras adds the commands that cobra makes of itself, which answer a word that
+// they don't know with a page of help and status 0.
+func addCobras(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		case "help":
+			c.Args = func(c *cobra.Command, words []string) error {
+				found, rest, err := root.Find(words)
+				if err == nil && len(rest) > 0 {
+					err = found.Args(found, rest)
+					if err == nil {
+						err = fmt.Errorf("%s takes %q as an argument, and has no command of that name", found.CommandPath(), rest[0])
+					}
+				}
+				return err
+			}
+		}
+	}
 }
 
 // exemplify gives a command that only has subcommands the first example of each.
@@ -106,17 +131,18 @@ func wrongUsage(c *cobra.Command) {
 		if c.HasSubCommands() && len(args) > 0 && !c.DisableFlagParsing {
 			hint := fmt.Sprintf("`%s --help` shows the commands", c.CommandPath())
 			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), strings.Join(near, "`, `"))
+				hint = fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), strings.Join(near, "` or `"+c.CommandPath()+" "))
 			}
 			return &usageError{fmt.Errorf("unknown command %q", args[0]), hint}
 		}
 		if check == nil {
 			return nil
 		}
-		if err := check(c, args); err != nil {
+		err := check(c, args)
+		if _, known := errors.AsType[*usageError](err); err != nil && !known {
 			return &usageError{err, fmt.Sprintf("usage: %s", c.UseLine())}
 		}
-		return nil
+		return err
 	}
 }
 
