@@ -36,9 +36,10 @@ type uploadBody struct {
 func (b *uploadBody) Read(p []byte) (n int, err error) {
 	p = p[:min(len(p), uploadPiece)]
 	n, err = b.read(p)
-	for b.ahead.took(); err == nil && n < len(p) && b.ahead.whole(); b.ahead.took() {
+	for b.ahead.took(n); err == nil && n < len(p) && b.ahead.whole(); {
 		var k int
 		k, err = b.read(p[n:])
+		b.ahead.took(k)
 		n += k
 	}
 	return n, err
@@ -193,10 +194,11 @@ func (a *ahead) whole() bool {
 	return a.records > 0
 }
 
-// took says that a Read took one, if there was one.
-func (a *ahead) took() {
-	if a != nil && a.records > 0 {
-		a.records--
+// took says that a Read gave n bytes: of TLS what is in one record at most, of a
+// plain connection as much as fits.
+func (a *ahead) took(n int) {
+	if a != nil {
+		a.records = max(0, a.records-1-n/h1.RecordSize)
 	}
 }
 
