@@ -212,6 +212,10 @@ func (l *loop) read() (*http.Request, *Run, error) {
 func (l *loop) answer(r *http.Request, run *Run) bool {
 	l.watch.begin(l)
 	defer l.watch.stop(l)
+	if run != nil {
+		l.scope.answers()
+		defer l.scope.answered()
+	}
 	closing := r.Close // the wire forgets it: it is about this connection
 	resp, last := l.do(r, run)
 	return l.write(r, resp, last || closing)
@@ -274,7 +278,7 @@ func (l *loop) within(run *Run) context.Context {
 	if l.scope == nil || l.scope.run != run {
 		l.scope.end()
 		l.scope = newScope(l.s.ctx, run)
-		l.scope.pass = l.inform
+		l.scope.pass, l.scope.cut = l.inform, func() { _ = l.raw.Close() }
 	}
 	return l.scope
 }

@@ -155,38 +155,6 @@ func TestAMalformedJSONTypeStillEscapes(t *testing.T) {
 	}
 }
 
-// Connections are counted: one that nobody reads from must not take the place of others for ever.
-func TestTheEndOfARunFreesThePlaceOfAClientThatReadsNothing(t *testing.T) {
-	h := newHouse(t)
-	run, tok := h.open(bearerManifest)
-	h.origin.on("/flood", func(w http.ResponseWriter, r *http.Request) {
-		b := make([]byte, 64<<10)
-		for {
-			if _, err := w.Write(b); err != nil {
-				return
-			}
-		}
-	})
-	c := h.tunnelTLS(run, tok, apiHost)
-	_, _ = fmt.Fprintf(c, "GET /flood HTTP/1.1\r\nHost: %s:%s\r\n\r\n", apiHost, h.origin.port)
-	last := int64(-1)
-	eventually(t, func() error {
-		now := run.Bytes()
-		if now > 1<<20 && now == last {
-			return nil
-		}
-		last = now
-		return fmt.Errorf("%d", now)
-	})
-	h.runs.Close(run.ID, ErrRunRevoked)
-	eventually(t, func() error {
-		if n := h.server.slots.open.Load(); n != 0 {
-			return fmt.Errorf("%d connections of an ended run are open", n)
-		}
-		return nil
-	})
-}
-
 func TestASecretThatCannotBeSentIsNotCountedAsInjected(t *testing.T) {
 	h := newHouse(t)
 	setSecrets(t, h.store, map[string]string{"TOKEN": "two\nlines"})

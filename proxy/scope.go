@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // scope is the context of a run's exchanges on one connection, one after the
@@ -19,6 +20,9 @@ type scope struct {
 
 	mu        sync.Mutex
 	interrupt func() // of the exchange under way
+	answering bool   // the client is being answered
+	linger    *time.Timer
+	cut       func() // closes the client's connection; nil: there is none
 }
 
 func newScope(parent context.Context, run *Run) *scope {
@@ -50,6 +54,37 @@ func (s *scope) fire() {
 	if s.interrupt != nil {
 		s.interrupt()
 		s.interrupt = nil
+	}
+	if s.answering {
+		s.patience()
+	}
+}
+
+// patience bounds what the client still takes of its answer: one that reads nothing
+// would keep its place for ever.
+func (s *scope) patience() {
+	if s.cut != nil && s.linger == nil {
+		s.linger = time.AfterFunc(closePatience, s.cut)
+	}
+}
+
+// answers says that a client is being answered, until answered.
+func (s *scope) answers() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answering = true
+	if s.Err() != nil {
+		s.patience()
+	}
+}
+
+func (s *scope) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answering = false
+	if s.linger != nil {
+		s.linger.Stop()
+		s.linger = nil
 	}
 }
 

@@ -225,6 +225,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, run *Run) {
 		s.refuse(w, r, run, shuttingDown)
 		return
 	}
+	if !tunnelIn(r.Context()).endsWith(run) {
+		defer endWithRun(w, run)()
+	}
 	switch {
 	case asksForWebSocket(r):
 		s.switchProtocols(w, r, run)

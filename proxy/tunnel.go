@@ -31,7 +31,7 @@ type tunnelKey struct{}
 // front answers what arrives on the listener: CONNECT, and requests in
 // absolute form.
 func (s *Server) front(w http.ResponseWriter, r *http.Request) {
-	answerAtOnce(w)
+	answerAtOnce(w, r)
 	w, r = closesUnread(w, r)
 	run := s.runs.identify(r.Header, time.Now())
 	if run == nil {
@@ -52,8 +52,15 @@ var notAbsolute = &Denial{Code: BadRequest, Message: "this is a forward proxy: i
 	Hint: "set HTTP_PROXY and HTTPS_PROXY to this address and ask for the real URL"}
 
 // answerAtOnce lets an answer go out before the request's body came in; net/http
-// would wait for up to 256 KiB of it, and a client may wait for the answer.
-func answerAtOnce(w http.ResponseWriter) { _ = http.NewResponseController(w).EnableFullDuplex() }
+// would wait for up to 256 KiB of it, and a client may wait for the answer. What
+// another run's end has left of [endWithRun] on the connection is taken off it.
+func answerAtOnce(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 { // streams are by themselves
+		c := http.NewResponseController(w)
+		_ = c.EnableFullDuplex()
+		_ = c.SetWriteDeadline(time.Time{})
+	}
+}
 
 // connect answers a CONNECT that a loop did not take.
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
@@ -235,7 +242,7 @@ func (s *Server) tunnelTLS(ca *certs.CA) *tls.Config {
 
 // inside answers a request that came through an intercepted tunnel.
 func (s *Server) inside(w http.ResponseWriter, r *http.Request) {
-	answerAtOnce(w)
+	answerAtOnce(w, r)
 	w, r = closesUnread(w, r)
 	if run := s.admits(w, r); run != nil {
 		s.forward(w, r, run)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"time"
@@ -108,6 +109,27 @@ func (c *tunnelConn) endWithRun() {
 	})
 }
 
+// endWithRun bounds what a client still takes of its answer when the run has ended:
+// one that reads nothing would keep its place for ever. Call over at the answer's end.
+// In a tunnel that ends with the run, [tunnelConn.endWithRun] sees to that.
+func endWithRun(w http.ResponseWriter, run *Run) (over func()) {
+	var mu sync.Mutex
+	ended := false
+	stop := context.AfterFunc(run.ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(closePatience))
+		}
+	})
+	return func() {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		ended = true
+	}
+}
+
 func (c *tunnelConn) Close() error {
 	c.once.Do(func() { c.server.metrics.tunnels.WithLabelValues("intercepted").Dec() })
 	if c.stay != nil {
@@ -152,11 +174,17 @@ func (c *tunnelConn) context(parent context.Context) context.Context {
 }
 
 // endsWith reports whether the context of the tunnel's requests ends with run.
-func (t *tunnel) endsWith(run *Run) bool { return t.run == run && !t.anyone }
+func (t *tunnel) endsWith(run *Run) bool { return t != nil && t.run == run && !t.anyone }
 
-func tunnelIn(ctx context.Context) *tunnel { return tunnelConnIn(ctx).tunnel }
+// tunnelIn is nil for a request that came through no tunnel.
+func tunnelIn(ctx context.Context) *tunnel {
+	if c := tunnelConnIn(ctx); c != nil {
+		return c.tunnel
+	}
+	return nil
+}
 
-// tunnelConnIn is nil for a request that came through no tunnel.
+// tunnelConnIn is nil as [tunnelIn] is.
 func tunnelConnIn(ctx context.Context) *tunnelConn {
 	c, _ := ctx.Value(tunnelKey{}).(*tunnelConn)
 	return c
