@@ -40,11 +40,13 @@ type informed struct {
 // listen returns the context to send a request with, and whom to tell when its
 // final answer is there: until end has returned, the client is being written to.
 func (x *exchange) listen(ctx context.Context) (context.Context, *informational) {
-	if x.inform == nil {
-		return ctx, nil
-	}
 	i := &informational{x: x}
-	i.trace.Got1xxResponse = i.got
+	if httptrace.ContextClientTrace(ctx) == nil { // that of an upload sees to it
+		i.trace.GotConn = settle
+	}
+	if x.inform != nil {
+		i.trace.Got1xxResponse = i.got
+	}
 	return httptrace.WithClientTrace(ctx, &i.trace), i
 }
 
@@ -77,9 +79,6 @@ func (i *informational) write() {
 }
 
 func (i *informational) end() {
-	if i == nil {
-		return
-	}
 	i.mu.Lock()
 	i.over = true
 	started := i.wait != nil

@@ -111,7 +111,8 @@ func upload(r *http.Request) (ctx context.Context, cancel func(), sent func() bo
 	watch := func(info httptrace.GotConnInfo) {
 		mu.Lock()
 		defer mu.Unlock()
-		if c := dialledOf(info.Conn); c != nil {
+		settle(info)
+		if c := dialledOf(info.Conn); c != nil && c.open.Err() == nil {
 			stops = append(stops, context.AfterFunc(c.open, func() {
 				b.gone.Store(true)
 				b.stop()
@@ -206,12 +207,16 @@ func (a *ahead) took(n int) {
 // under way: open is done when the connection has ended.
 type dialled struct {
 	net.Conn
-	open context.Context
-	end  context.CancelFunc
+	socket net.Conn
+	open   context.Context
+	end    context.CancelFunc
+
+	known   sync.Once
+	streams bool // HTTP/2 is spoken
 }
 
 func newDialled(c net.Conn) *dialled {
-	d := &dialled{Conn: gather(c)}
+	d := &dialled{Conn: gather(c), socket: c}
 	d.open, d.end = context.WithCancel(context.Background())
 	return d
 }
@@ -228,6 +233,31 @@ func (d *dialled) Read(p []byte) (int, error) {
 func (d *dialled) Close() error {
 	d.end()
 	return d.Conn.Close()
+}
+
+// settle is for httptrace.ClientTrace.GotConn: it waits until net/http has looked at what
+// else came with the answer before, on an HTTP/1.1 connection that is used again.
+// net/http does that only after it gave the connection away, and would take what
+// is there for the answer to the next request, which may be another run's.
+func settle(info httptrace.GotConnInfo) {
+	d := dialledOf(info.Conn)
+	if !info.Reused || d == nil {
+		return
+	}
+	d.known.Do(func() {
+		tc, ok := info.Conn.(*tls.Conn)
+		d.streams = ok && tc.ConnectionState().NegotiatedProtocol == "h2"
+	})
+	if d.streams {
+		return
+	}
+	for range 1000 {
+		if h1.Waits(d.socket) || d.open.Err() != nil {
+			return
+		}
+		time.Sleep(20 * time.Microsecond)
+	}
+	_ = d.Close() // the request is sent again on another
 }
 
 // dialledOf finds the dialled connection under TLS, and under that to a proxy.

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +24,7 @@ import (
 
 	"github.com/latchgate/latchgate/certs"
 	"github.com/latchgate/latchgate/policy"
+	"github.com/latchgate/latchgate/proxy/h1"
 )
 
 func block(fields ...string) []byte {
@@ -157,4 +161,58 @@ func (h *house) stalledUpload(run *Run, tok, path string) *tls.Conn {
 	}
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	return c
+}
+
+// An answer that nobody asked for, right behind one that somebody did, is never the
+// answer to another request: net/http gives a connection away before it looks.
+func TestAnotherAnswerIsNoAnswerToAnotherStream(t *testing.T) {
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(io.Discard) // where net/http quotes it
+	h := rawH1(t, func(c net.Conn, _ *http.Request) bool {
+		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked")
+		return err == nil
+	})
+	run, tok := h.open(bearerManifest)
+	client := h.client(run, tok, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = true })
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			for range 50 { // two or three of all would get another's
+				resp, err := client.Get(h.url("/"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if len(got) > 0 || err != nil || resp.StatusCode != http.StatusOK {
+					t.Errorf("%s %q, %v", resp.Status, got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Until net/http waits for more, it may have got more.
+func TestAConnectionThatNobodyReadsIsNotUsedAgain(t *testing.T) {
+	near, far := connected(t)
+	d := newDialled(h1.Socket(near))
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		_, _ = d.Read(make([]byte, 1))
+	}()
+	settle(httptrace.GotConnInfo{Conn: d, Reused: true})
+	if d.open.Err() != nil {
+		t.Fatal("it was closed though it waits")
+	}
+	if _, err := far.Write([]byte("xy")); err != nil {
+		t.Fatal(err)
+	}
+	<-reading
+	settle(httptrace.GotConnInfo{Conn: d, Reused: true})
+	if d.open.Err() == nil && runtime.GOOS == "linux" {
+		t.Error("it is used again though nobody has looked at it")
+	}
 }

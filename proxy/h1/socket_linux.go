@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -59,13 +60,20 @@ type direction struct {
 	n    int // of p, done
 	err  syscall.Errno
 	step func(fd uintptr) (done bool) // read or write, made once
+
+	parked atomic.Bool // a Read found nothing, and waits
 }
 
 // maxCall bounds one system call, in bytes: the garbage collector waits for it.
 const maxCall = 64 << 10
 
 func (d *direction) read(fd uintptr) (done bool) {
-	d.n, done = d.call(unix.SYS_READ, fd, d.p)
+	if d.parked.Load() {
+		d.parked.Store(false)
+	}
+	if d.n, done = d.call(unix.SYS_READ, fd, d.p); !done {
+		d.parked.Store(true)
+	}
 	return done
 }
 
@@ -102,6 +110,9 @@ func (d *direction) run(p []byte, wait func(func(uintptr) bool) error) (n int, f
 	d.p, d.n, d.err = p, 0, 0
 	err = wait(d.step)
 	d.p = nil
+	if d.parked.Load() { // until a deadline or the connection's end
+		d.parked.Store(false)
+	}
 	return d.n, d.err, err
 }
 
@@ -171,6 +182,14 @@ func Arrived(c net.Conn) int {
 		return s.arrived()
 	}
 	return 0
+}
+
+// Waits reports whether a Read of a [Socket] waits for what has not come yet: whoever
+// reads it has nothing left over. It is true where that can't be known.
+func Waits(c net.Conn) bool {
+	s, ok := c.(*socket)
+	// In this order: what came is taken by a Read that waits no more.
+	return !ok || s.in.parked.Load() && s.arrived() == 0 && s.in.parked.Load()
 }
 
 // arrived is as [Arrived].

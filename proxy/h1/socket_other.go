@@ -57,5 +57,8 @@ func (s *socket) peek(fd uintptr) bool {
 // asked, sends each piece of a body on by itself.
 func Arrived(net.Conn) int { return 0 }
 
+// Waits is true: it can't be known whether a Read waits.
+func Waits(net.Conn) bool { return true }
+
 // arrived is as [Arrived].
 func (s *socket) arrived() int { return 0 }
