@@ -91,7 +91,7 @@ func newDaemon(ctx context.Context, cfg *configs.Config, log *slog.Logger, level
 		return nil, err
 	}
 	d := &daemon{gate: g, control: gate.NewControl(g, buildVersion()), log: log}
-	d.metrics = &http.Server{Handler: metricsHandler(g, reg), ReadHeaderTimeout: 10 * time.Second}
+	d.metrics = &http.Server{Handler: metricsHandler(g, reg), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	if err := d.listen(cfg); err != nil {
 		return nil, errors.Join(err, d.shutdown())
 	}
