@@ -1,8 +1,10 @@
 package secrets
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,26 +20,42 @@ type nearby struct{ path []byte } // ends in NUL
 // system, as one of a network is, whose server may be gone. A look at that has to be
 // one that the scheduler knows of.
 func nearbyPath(path string) *nearby {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil || !allLocal(path) || !allLocal(target) {
+	if !allLocal(path) {
 		return nil
 	}
 	return &nearby{append([]byte(path), 0)}
 }
 
-// allLocal reports whether a path and each folder above it is on a local file system.
+// allLocal walks an absolute path, and each link on the way, and reports whether all
+// that it comes by is on local file systems.
 func allLocal(path string) bool {
-	for {
-		var fs unix.Statfs_t
-		if unix.Statfs(path, &fs) != nil || !slices.Contains(localTypes, uint32(fs.Type)) { //nolint:gosec // widths differ between systems
-			return false
-		}
-		above := filepath.Dir(path)
-		if above == path {
+	at, rest := "/", strings.Split(path, "/")
+	for links := 0; isLocal(at); {
+		if len(rest) == 0 {
 			return true
 		}
-		path = above
+		part := rest[0]
+		rest = rest[1:]
+		next := filepath.Join(at, part) // at has no link in it, so ".." is what is above
+		link, err := os.Readlink(next)
+		if err != nil {
+			at = next
+			continue
+		}
+		if links++; links > 40 { // as many as the kernel follows
+			return false
+		}
+		if filepath.IsAbs(link) {
+			at = "/"
+		}
+		rest = append(strings.Split(link, "/"), rest...)
 	}
+	return false
+}
+
+func isLocal(path string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) == nil && slices.Contains(localTypes, uint32(fs.Type)) //nolint:gosec // widths differ between systems
 }
 
 // localTypes are those of statfs(2).

@@ -50,7 +50,15 @@ func TestOnlyLocalFileSystemsAreNearby(t *testing.T) {
 	if err := os.Symlink(strange, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{strange, link, link + "-that-is-not-there"} {
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	detour := link + "-and-back"
+	if err := os.Symlink("/proc/self/root"+wd+"/nearby_test.go", detour); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{strange, link, link + "-that-is-not-there", detour} {
 		if nearbyPath(path) != nil {
 			t.Errorf("%s is nearby", path)
 		}
