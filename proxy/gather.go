@@ -98,7 +98,11 @@ func (g *gathered) Close() error {
 		_ = g.Conn.SetWriteDeadline(time.Now().Add(farewell)) // crypto/tls has set one in the past
 		_, _ = g.Conn.Write(g.buf[:g.n])
 	}
-	g.n, g.err = 0, net.ErrClosed
+	if g.buf != nil {
+		clear(g.buf[:g.n])
+		gatherBuffers.Put(g.buf)
+	}
+	g.buf, g.n, g.err = nil, 0, net.ErrClosed
 	g.room.Broadcast()
 	g.mu.Unlock()
 	return g.Conn.Close()
