@@ -240,6 +240,9 @@ func schemaProblems(s *jsonschema.Schema, raw []byte, of map[string]any) []strin
 			return []string{"not JSON"}
 		}
 	}
+	if !comparableNumbers(doc) {
+		return []string{"a number is too large or too small to be compared"}
+	}
 	var invalid *jsonschema.ValidationError
 	if err := s.Validate(doc); errors.As(err, &invalid) {
 		return leaves(invalid, nil)
@@ -268,6 +271,26 @@ func decoded(v any) bool {
 		return v != nil
 	}
 	return false
+}
+
+// comparableNumbers reports whether the exponents in a document have three digits
+// at most. The library makes fractions of numbers: of 1e999999 one with a million
+// digits, and of 1e9999999 none, which it does not expect.
+func comparableNumbers(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		at := strings.IndexAny(string(v), "eE")
+		return at < 0 || len(strings.TrimLeft(string(v[at+1:]), "+-0")) <= 3
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !comparableNumbers(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !comparableNumbers(e) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 var english = message.NewPrinter(language.English)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -128,6 +129,30 @@ func words(err error) string {
 		rest = rest[i:]
 	}
 	return first + rest
+}
+
+// A close ends whatever is under way, whoever waits for whom.
+func TestSocketMayBeClosedAtAnyTime(t *testing.T) {
+	for i := range 50 {
+		s, peer := pair(t)
+		var wg sync.WaitGroup
+		forever := func(step func() error) {
+			wg.Go(func() {
+				for step() == nil {
+				}
+			})
+		}
+		for range 2 {
+			small, large := make([]byte, 100), make([]byte, 100_000)
+			forever(func() error { _, err := s.Read(small); return err })
+			forever(func() error { _, err := s.Write(large); return err })
+			forever(func() error { Waits(s); Arrived(s); return s.SetDeadline(time.Now().Add(time.Hour)) })
+		}
+		_, _ = peer.Write([]byte("hello"))
+		_, _ = io.CopyN(io.Discard, peer, int64(i)*10_000)
+		_ = s.Close()
+		wg.Wait()
+	}
 }
 
 func TestSocketTellsWhetherItIsStillOpen(t *testing.T) {
