@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,9 @@ func (h *house) streamAs(t *testing.T, auth, path string) {
 
 // What a plain connection gives in one Read may have been several records.
 func TestAnUploadThatPausesIsSentAsFarAsItCame(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("a socket is not asked elsewhere")
+	}
 	near, far := connected(t)
 	near = h1.Socket(near)
 	const size = 4 * 16 << 10
@@ -168,7 +172,7 @@ func TestAnUploadThatPausesIsSentAsFarAsItCame(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		if n := h1.Arrived(near); n != size && n != 0 {
+		if n := h1.Arrived(near); n != size {
 			return fmt.Errorf("%d bytes of %d are here", n, size)
 		}
 		return nil
