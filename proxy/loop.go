@@ -26,8 +26,8 @@ type loop struct {
 	conn   net.Conn // what is spoken on: raw, or what the tunnel carries
 	tunnel *tunnel  // nil outside
 	state  atomic.Int32
-	first  firstByte
-	br     *bufio.Reader // nil while the connection is idle
+	in     incoming
+	br     *bufio.Reader // of in; nil while the connection is idle
 	scope  *scope
 	watch  watch
 }
@@ -103,20 +103,20 @@ func (l *loop) handOver(conn net.Conn) {
 	to.put(conn)
 }
 
-// await waits for the first byte of a request, without a buffer. It is false
+// await waits for the first bytes of a request, without a buffer. It is false
 // when there will be none.
 func (l *loop) await(limit time.Duration) bool {
 	if l.br != nil && l.br.Buffered() > 0 {
 		return true
 	}
 	l.putReader()
-	_ = l.conn.SetReadDeadline(time.Now().Add(limit))
-	if !l.rest(func() error { _, err := l.conn.Read(l.first.b[:]); return err }) {
+	l.in.Conn = l.conn
+	l.in.allow(limit)
+	if !l.rest(l.in.begin) {
 		return false
 	}
-	l.first.there, l.first.Conn = true, l.conn
 	l.br = loopReaders.Get().(*bufio.Reader)
-	l.br.Reset(&l.first)
+	l.br.Reset(&l.in)
 	return true
 }
 
@@ -138,19 +138,55 @@ func (l *loop) putReader() {
 	}
 }
 
-// firstByte is a connection with the byte in front that await read.
-type firstByte struct {
+// incoming is what a loop reads from: its connection, with the bytes in front that
+// it was waiting for. Most heads are among them whole, and no deadline is set for these:
+// that takes as long as to read one.
+type incoming struct {
 	net.Conn
-	b     [1]byte
-	there bool
+	due    time.Time     // the connection's read deadline; zero: not known
+	head   time.Duration // the limit of a Read that waits for the rest of a head; 0: it has none
+	space  [512]byte
+	unread []byte // of space
 }
 
-func (f *firstByte) Read(p []byte) (int, error) {
-	if !f.there {
-		return f.Conn.Read(p)
+// allow lets the next Read wait for limit, or a little longer where that spares
+// setting a deadline.
+func (in *incoming) allow(limit time.Duration) {
+	least, slack := time.Now().Add(limit), limit/16
+	if in.due.Before(least) || in.due.After(least.Add(slack)) {
+		in.due = least.Add(slack)
+		_ = in.SetReadDeadline(in.due)
 	}
-	f.there = false
-	return copy(p, f.b[:]), nil
+}
+
+// begin waits for the first bytes.
+func (in *incoming) begin() error {
+	n, err := in.Conn.Read(in.space[:])
+	in.unread = in.space[:n]
+	if n > 0 {
+		return nil // an error comes again
+	}
+	return err
+}
+
+// Read satisfies io.Reader for br.
+func (in *incoming) Read(p []byte) (int, error) {
+	if len(in.unread) > 0 {
+		n := copy(p, in.unread)
+		in.unread = in.unread[n:]
+		return n, nil
+	}
+	if in.head > 0 {
+		in.limit(in.head)
+		in.head = 0
+	}
+	return in.Conn.Read(p)
+}
+
+// limit lets reads wait until limit from now, and no longer.
+func (in *incoming) limit(limit time.Duration) {
+	in.due = time.Time{}
+	_ = in.SetReadDeadline(time.Now().Add(limit))
 }
 
 // loopBuffer bounds a request that the loop takes, head and body.
@@ -171,8 +207,9 @@ const bodyWait = 20 * time.Millisecond
 // read reads a request whole, and finds the run that it belongs to: nil when
 // that has ended. After errNotPlain all of it is still in br.
 func (l *loop) read() (*http.Request, *Run, error) {
-	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.header))
+	l.in.head = l.s.header
 	n, err := h1.Head(l.br)
+	l.in.head = 0
 	if errors.Is(err, h1.ErrLongHead) {
 		return nil, nil, errNotPlain
 	}
@@ -190,7 +227,7 @@ func (l *loop) read() (*http.Request, *Run, error) {
 	}
 	if size := int(r.ContentLength); size > 0 {
 		if l.br.Buffered() < n+size {
-			_ = l.conn.SetReadDeadline(time.Now().Add(bodyWait))
+			l.in.limit(bodyWait)
 		}
 		whole, err := l.br.Peek(n + size)
 		if err != nil {

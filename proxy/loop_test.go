@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -175,6 +176,65 @@ func TestASmallBodyMayFollowItsHead(t *testing.T) {
 		}
 		if resp, body := raw(t, c, ""); resp.StatusCode != 200 || body != "hello" {
 			t.Fatalf("%s %q", resp.Status, body)
+		}
+	}
+}
+
+// A head that is not there whole has the header limit, however long its
+// connection may be idle.
+func TestAHeadThatStaysAwayIsNotWaitedForAsAnIdleClientIs(t *testing.T) {
+	h := newHouse(t, func(_ *WireConfig, s *ServerConfig, _ *policyOptions) {
+		s.HeaderTimeout, s.IdleTimeout = 500*time.Millisecond, time.Hour
+	})
+	run, tok := h.open(bearerManifest)
+	head := "GET / HTTP/1.1\r\nHost: api.localhost:" + h.origin.port + "\r\n"
+	for name, part := range map[string]string{
+		"a byte":     head[:1],
+		"half":       head,
+		"a long one": head + "A: " + strings.Repeat("a", 2*len(incoming{}.space)) + "\r\n",
+	} {
+		c := h.tunnelTLS(run, tok, apiHost)
+		for range 2 {
+			if resp, _ := raw(t, c, head+"\r\n"); resp.StatusCode != 200 {
+				t.Fatal(resp.Status)
+			}
+		}
+		_, _ = io.WriteString(c, part)
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if n, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+			t.Errorf("%s: %d %v", name, n, err)
+		}
+	}
+}
+
+// While a client waits for long it is watched, which sets other deadlines.
+func TestAConnectionLivesOnAfterASlowAnswer(t *testing.T) {
+	h := newHouse(t, func(_ *WireConfig, s *ServerConfig, _ *policyOptions) { s.IdleTimeout = time.Hour })
+	run, tok := h.open(bearerManifest)
+	slow := make(chan struct{})
+	h.origin.on("/slow", func(http.ResponseWriter, *http.Request) { <-slow })
+	c := h.tunnelTLS(run, tok, apiHost)
+	head := " HTTP/1.1\r\nHost: api.localhost:" + h.origin.port + "\r\n\r\n"
+	raw(t, c, "GET /"+head)
+	_, _ = io.WriteString(c, "GET /slow"+head)
+	eventually(t, func() error {
+		ls := &h.server.loops
+		ls.mu.Lock()
+		defer ls.mu.Unlock()
+		for l := range ls.all {
+			l.watch.mu.Lock()
+			watched := l.watch.reading != nil
+			l.watch.mu.Unlock()
+			if watched {
+				return nil
+			}
+		}
+		return errors.New("the client is not watched")
+	})
+	close(slow)
+	for _, request := range []string{"", "GET /" + head} {
+		if resp, _ := raw(t, c, request); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
 		}
 	}
 }

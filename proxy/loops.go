@@ -175,5 +175,6 @@ func (w *watch) stop(l *loop) {
 	w.mu.Unlock()
 	if reading != nil {
 		<-reading
+		l.in.due = time.Time{}
 	}
 }

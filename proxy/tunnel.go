@@ -87,9 +87,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, run *Run) {
 		return
 	}
 	l := &loop{s: s, raw: c, conn: c}
-	l.first.Conn = client
+	l.in.Conn = client
 	l.br = loopReaders.Get().(*bufio.Reader)
-	l.br.Reset(&l.first)
+	l.br.Reset(&l.in)
 	if s.loops.add(l) {
 		go l.begin(t)
 	} else {
@@ -184,10 +184,10 @@ func (l *loop) enter(t *tunnel) bool {
 	}
 	l.tunnel = t
 	t.speaks(first[0])
-	tc := &tunnelConn{replayConn: &replayConn{Conn: l.first.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
+	tc := &tunnelConn{replayConn: &replayConn{Conn: l.in.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
 	tc.endWithRun()
 	l.s.metrics.tunnels.WithLabelValues("intercepted").Inc()
-	l.conn, l.br = tc, nil
+	l.conn, l.br, l.in = tc, nil, incoming{}
 	if t.scheme == "https" {
 		session := tls.Server(tc, l.s.tls)
 		l.conn, tc.session = session, session
