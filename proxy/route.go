@@ -37,6 +37,7 @@ type binding struct {
 	required bool
 	approved bool          // the policy said yes to this secret
 	index    int           // among all bindings of the run
+	place    int           // what it writes, among all that bindings of the run write
 	secrets  []string      // the secret alone, for the record
 	injected *counterCache // of a route's bindings
 	token    int           // among the run's placeholders; -1: none

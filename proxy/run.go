@@ -108,11 +108,16 @@ func newRun(c RunConfig, now time.Time) (*Run, string) {
 	}
 	r.placeholders = newPlaceholders(c)
 	r.deadline.Store(&c.Deadline)
-	bindings := 0
+	bindings, places := 0, map[string]int{}
 	for i := range c.Grants {
 		ru := newRule(c.Grants[i], r.placeholders)
 		for j := range ru.bindings {
-			ru.bindings[j].index = bindings
+			b := &ru.bindings[j]
+			written := b.written()
+			if _, known := places[written]; !known {
+				places[written] = len(places)
+			}
+			b.index, b.place = bindings, places[written]
 			bindings++
 		}
 		r.rules = append(r.rules, ru)

@@ -83,17 +83,24 @@ func (b *binding) holds(value []byte) bool {
 // refuses the request: it is never sent unauthenticated. It returns wrote with
 // the bindings that did.
 func stampAll(h http.Header, u *url.URL, matched []*binding, c *credentials, wrote []*binding) ([]*binding, *Denial) {
+	var few [4]uint64 // a bit for each place that is taken
+	taken := few[:]
+	if c != nil && len(c.stamps) > 64*len(few) {
+		taken = make([]uint64, len(c.stamps)/64+1)
+	}
 	for _, b := range matched {
 		s := c.stamp(b)
+		word, bit := b.place/64, uint64(1)<<(b.place%64)
 		switch {
 		case !s.ready && b.required:
 			return wrote, missing(b)
-		case !s.ready, b.As == manifests.Placeholder, taken(b, wrote):
+		case !s.ready, b.As == manifests.Placeholder, taken[word]&bit != 0:
 			continue
 		case s.fault != "":
 			return wrote, unfit(b, s.fault)
 		}
 		b.write(h, u, s)
+		taken[word] |= bit
 		wrote = append(wrote, b)
 	}
 	return wrote, nil
@@ -111,17 +118,16 @@ func unfit(b *binding, fault string) *Denial {
 		Hint: fmt.Sprintf("operator: set it again, without a trailing newline or control characters: latchgate secrets set %s", b.secret)}
 }
 
-// taken reports whether another binding already wrote b's place.
-func taken(b *binding, wrote []*binding) bool {
-	for _, w := range wrote {
-		if f := b.field(); f != "" && sameName(f, w.field()) {
-			return true
-		}
-		if b.As == w.As && (b.As == manifests.Query && sameName(b.Param, w.Param) || b.As == manifests.Path) {
-			return true
-		}
+// written names what the binding writes: two write the same where a lenient server
+// takes the one for the other.
+func (b *binding) written() string {
+	switch b.As {
+	case manifests.Query:
+		return "query " + foldedName(b.Param)
+	case manifests.Path:
+		return "path"
 	}
-	return false
+	return "header " + foldedName(b.field())
 }
 
 // write puts the stamp where the binding says.

@@ -130,6 +130,15 @@ func sameName(a, b string) bool {
 	return true
 }
 
+// foldedName is equal for names that are [sameName].
+func foldedName(s string) string {
+	folded := []byte(s)
+	for i, c := range folded {
+		folded[i] = foldName(c)
+	}
+	return string(folded)
+}
+
 func foldName(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
