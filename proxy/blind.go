@@ -24,8 +24,12 @@ func (s *Server) dialBlind(connect *http.Request, x *exchange) (net.Conn, *Denia
 	}
 	ctx, cancel := context.WithTimeout(connect.Context(), dialTimeout)
 	defer cancel()
+	defer context.AfterFunc(x.run.ctx, cancel)()
 	c, err := x.wire.up.tunnel(ctx, x.target.Host, x.target.Authority())
 	if err != nil {
+		if x.run.ctx.Err() != nil {
+			return nil, runUnknown
+		}
 		return nil, sendDenial(connect.Context(), err)
 	}
 	return c, nil

@@ -238,7 +238,7 @@ func (l *loop) read() (*http.Request, *Run, error) {
 	}
 	_, _ = l.br.Discard(n)
 	if l.tunnel == nil {
-		if run = l.s.runs.identify(r.Header, time.Now()); run != nil {
+		if run = l.s.runs.identify(r.Header, time.Now()); run != nil && r.Method != http.MethodConnect {
 			r = r.WithContext(l.within(run))
 		}
 	}
