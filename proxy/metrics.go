@@ -20,6 +20,7 @@ type Metrics struct {
 	scrubbed    *prometheus.CounterVec
 	tripwire    *prometheus.CounterVec
 	tunnels     *prometheus.GaugeVec
+	intercepted prometheus.Gauge // of tunnels
 }
 
 // latencyBuckets start at 50 microseconds; the unit is seconds.
@@ -31,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: "latchgate_" + name, Help: help}, labels)
 	}
-	return &Metrics{
+	m := &Metrics{
 		injections:  counter("secrets_injections_total", "Secrets put on a request that was sent.", "action", "secret", "host"),
 		unavailable: counter("secrets_unavailable_total", "Bindings of a request whose secret was not available.", "action", "secret"),
 		requests:    counter("proxy_requests_total", "Requests answered, by status code.", "action", "host", "method", "code"),
@@ -45,6 +46,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		tunnels: f.NewGaugeVec(prometheus.GaugeOpts{Name: "latchgate_proxy_tunnels",
 			Help: "Open tunnels."}, []string{"kind"}),
 	}
+	m.intercepted = m.tunnels.WithLabelValues("intercepted")
+	return m
 }
 
 // meters are the metrics of one route, which hashing labels for each request

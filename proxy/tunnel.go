@@ -186,7 +186,7 @@ func (l *loop) enter(t *tunnel) bool {
 	t.speaks(first[0])
 	tc := &tunnelConn{replayConn: &replayConn{Conn: l.in.Conn, early: l.br, pooled: true}, tunnel: t, server: l.s}
 	tc.endWithRun()
-	l.s.metrics.tunnels.WithLabelValues("intercepted").Inc()
+	l.s.metrics.intercepted.Inc()
 	l.conn, l.br, l.in = tc, nil, incoming{}
 	if t.scheme == "https" {
 		session := tls.Server(tc, l.s.tls)

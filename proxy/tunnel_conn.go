@@ -131,7 +131,7 @@ func endWithRun(w http.ResponseWriter, run *Run) (over func()) {
 }
 
 func (c *tunnelConn) Close() error {
-	c.once.Do(func() { c.server.metrics.tunnels.WithLabelValues("intercepted").Dec() })
+	c.once.Do(func() { c.server.metrics.intercepted.Dec() })
 	if c.stay != nil {
 		c.stay()
 	}
