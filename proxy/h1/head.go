@@ -61,14 +61,17 @@ func parseFields(block string) (h http.Header, ok bool) {
 		line, ended := strings.CutSuffix(block[:end], "\r")
 		block = block[end+1:]
 		colon := strings.IndexByte(line, ':')
-		if !ended || colon <= 0 || !isToken(line[:colon]) {
+		if !ended || colon <= 0 {
 			return nil, false
 		}
-		value := trimBlanks(line[colon+1:])
-		if !isFieldValue(value) {
+		name, value := line[:colon], trimBlanks(line[colon+1:])
+		canonical, token := isCanonical(name)
+		if !token || !isFieldValue(value) {
 			return nil, false
 		}
-		name := textproto.CanonicalMIMEHeaderKey(line[:colon])
+		if !canonical {
+			name = textproto.CanonicalMIMEHeaderKey(name)
+		}
 		if have := h[name]; have != nil {
 			h[name] = append(have, value)
 			continue
@@ -143,9 +146,36 @@ func isToken(s string) bool {
 	return s != ""
 }
 
+// isCanonical reports whether s is a token, and whether it is spelled as
+// textproto.CanonicalMIMEHeaderKey would.
+func isCanonical(s string) (canonical, token bool) {
+	canonical = true
+	before := byte('-')
+	for i := range len(s) {
+		c := s[i]
+		if !tokenChar[c] {
+			return false, false
+		}
+		if before == '-' && 'a' <= c && c <= 'z' || before != '-' && 'A' <= c && c <= 'Z' {
+			canonical = false
+		}
+		before = c
+	}
+	return canonical, s != ""
+}
+
 // isFieldValue reports whether s may stand in a field line as it is: no control
-// character but the tab.
+// character but the tab. It takes eight at a time while there is none at all.
 func isFieldValue(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		word := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		deleted := word ^ each*0x7f
+		if ((word-each*' ')&^word|(deleted-each)&^deleted)&high != 0 {
+			break
+		}
+	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
