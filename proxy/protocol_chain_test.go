@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/latchgate/latchgate/policy"
 )
@@ -216,4 +217,25 @@ func (p *chain) serveSOCKS(c net.Conn) {
 	defer func() { _ = up.Close() }()
 	_, _ = c.Write([]byte{5, 0, 0, 1, 127, 0, 0, 1, 0, 0})
 	both(c, up, br)
+}
+
+// Nobody is left to take a tunnel whose run ended while its upstream was dialled.
+func TestABlindTunnelsDialEndsWithItsRun(t *testing.T) {
+	asked, silent := make(chan struct{}), make(chan struct{})
+	defer close(silent)
+	port := listen(t, func(net.Conn) { // a proxy that never answers
+		close(asked)
+		<-silent
+	})
+	h := newHouse(t, func(w *WireConfig, _ *ServerConfig, _ *policy.Options) {
+		w.Upstream.Proxy = &url.URL{Scheme: "http", Host: "127.0.0.1:" + port}
+	})
+	run, tok := h.open(bearerManifest + blindManifest)
+	c := h.dial()
+	_, _ = io.WriteString(c, h.connectHead(run, tok, "127.0.0.1:"+h.origin.port))
+	<-asked
+	h.runs.Close(run.ID, ErrRunRevoked)
+	_ = c.SetReadDeadline(time.Now().Add(dialTimeout / 2))
+	resp, body := raw(t, c, "")
+	denied(t, resp, body, RunUnknown)
 }
