@@ -95,12 +95,12 @@ func backslashEscape(b []byte, depth int) (rune, int) {
 		run++
 	}
 	switch {
+	case depth == 1 && run > 1:
+		return '\\', 2
 	case run == 2*depth:
 		return '\\', run
 	case run == len(b):
 		return 0, -1
-	case depth == 1 && run > 1:
-		return '\\', 2
 	case depth == 2 && (run == 1 || run == 3 && isAlnum(b[run])):
 		return 0, 0
 	}

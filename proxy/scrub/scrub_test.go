@@ -271,3 +271,16 @@ func TestNothingOfAValueIsLeftAfterWipe(t *testing.T) {
 		t.Fatal("a bitmap is left")
 	}
 }
+
+// TestDoubledBackslashesAtTheEndAreReplacedWhole: what follows a pair of them has
+// no say in what the pair stands for.
+func TestDoubledBackslashesAtTheEndAreReplacedWhole(t *testing.T) {
+	for n := 1; n < 7; n++ {
+		value := "secret" + strings.Repeat(`\`, n)
+		s := Compile(values(value))
+		body := string(inJSON([]byte(value)))
+		if got := s.String(body, nil); got != Replacement {
+			t.Errorf("%s became %s", body, got)
+		}
+	}
+}
