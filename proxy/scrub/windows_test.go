@@ -3,6 +3,7 @@ package scrub
 import (
 	"bytes"
 	"encoding/hex"
+	"strings"
 	"testing"
 )
 
@@ -10,9 +11,9 @@ import (
 // are late, on either side of where the search by blocks ends.
 func TestAValueIsFoundAtEveryPlaceOfATextOfAnyLength(t *testing.T) {
 	late := "aaaaaaaaaaaaaaaaaaaaaaaaaaZQXJaaaaaaa"
-	for _, value := range []string{"abcd", "hunter22", late, "ghp_0123456789abcdefABCDEF"} {
+	for _, value := range []string{"abcd", "hunter22", late, "ghp_0123456789abcdefABCDEF", "\xab\xcd\xef\xba\xdc\xfe"} {
 		s := Compile(values(value))
-		for _, form := range []string{value, hex.EncodeToString([]byte(value))} {
+		for _, form := range []string{value, hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value)))} {
 			if len(value) < MinEncodedLen && form != value {
 				continue
 			}
