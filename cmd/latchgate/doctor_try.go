@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -217,7 +216,7 @@ type tryProcess struct {
 }
 
 // run runs a program for at most the timeout, and takes what it started with it.
-// out is all that it printed.
+// out is the first of what it printed.
 func (p tryProcess) run(ctx context.Context, program string, args []string) (out string, late bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -228,16 +227,17 @@ func (p tryProcess) run(ctx context.Context, program string, args []string) (out
 	var printed firstBytes
 	c.Stdout, c.Stderr = &printed, &printed
 	err = c.Run()
-	return printed.String(), ctx.Err() != nil, err
+	return string(printed.kept), ctx.Err() != nil, err
 }
 
-// firstBytes keeps so many bytes of what a program prints, and takes the rest.
-type firstBytes struct{ bytes.Buffer }
+// firstBytes keeps so many bytes of what a program prints, and takes the rest. It
+// is no bytes.Buffer, whose ReadFrom would be used and go past Write.
+type firstBytes struct{ kept []byte }
 
 const maxPrinted = 1 << 20
 
 // Write satisfies io.Writer.
 func (b *firstBytes) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), maxPrinted-b.Len())])
+	b.kept = append(b.kept, p[:min(len(p), maxPrinted-len(b.kept))]...)
 	return len(p), nil
 }
