@@ -154,3 +154,24 @@ func TestArgumentsThatReadAsTheirJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersThatNobodyCanCompareAreNotCompared(t *testing.T) {
+	schema := map[string]any{"type": "object", "properties": map[string]any{"n": map[string]any{"minimum": json.Number("-1"), "multipleOf": json.Number("0.1")}, "more": map[string]any{"type": "array", "items": map[string]any{"type": "integer"}}}}
+	m := &manifests.Manifest{ActionID: "a"}
+	m.IO.MaxRequestBytes, m.IO.RequestSchema, m.IO.ResponseSchema = 1000, schema, schema
+	for doc, good := range map[string]bool{
+		`{"n":1e10000000}`: false, `{"n":1e-10000000}`: false, `{"n":1E+1000}`: false, `{"more":[1,1e999999]}`: false,
+		`{"n":1e308}`: true, `{"n":1e+0000002}`: true, `{"n":-1E-00001}`: true, `{"more":[1,5e2]}`: true,
+	} {
+		args, err := DecodeArgs([]byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := CheckArgs(m, args); (err == nil) != good {
+			t.Errorf("arguments %s: %v", doc, err)
+		}
+		if err := CheckResult(m, []byte(doc)); (err == nil) != good {
+			t.Errorf("result %s: %v", doc, err)
+		}
+	}
+}
