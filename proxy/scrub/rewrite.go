@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"cmp"
 	"io"
 	"slices"
 )
@@ -13,7 +14,8 @@ type Match struct {
 
 // Matches appends to dst the places where a value stands in b, in order and
 // without overlaps: of two that overlap, the first, or the longer where both
-// begin together. A nil Set finds nothing. It does not allocate unless there is
+// begin together, or that of the value with the lower index where both end
+// together too. A nil Set finds nothing. It does not allocate unless there is
 // a match.
 func (s *Set) Matches(dst []Match, b []byte) []Match {
 	if s == nil {
@@ -27,10 +29,7 @@ func (s *Set) Matches(dst []Match, b []byte) []Match {
 // first covered bytes.
 func appendMatches(dst []Match, spans []span, end, covered int) []Match {
 	slices.SortFunc(spans, func(a, b span) int {
-		if a.lo != b.lo {
-			return a.lo - b.lo
-		}
-		return b.hi - a.hi
+		return cmp.Or(a.lo-b.lo, b.hi-a.hi, a.secret-b.secret)
 	})
 	for _, sp := range spans {
 		if sp.lo >= covered && sp.lo < end {

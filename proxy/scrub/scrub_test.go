@@ -284,3 +284,14 @@ func TestDoubledBackslashesAtTheEndAreReplacedWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestOneTextThatStandsForTwoValuesIsTheFirst: which it is must not depend on how
+// many others there are, or on how a body is cut.
+func TestOneTextThatStandsForTwoValuesIsTheFirst(t *testing.T) {
+	for _, pair := range [][]string{{"%a1b2c3", "%25a1b2c3"}, {"%25a1b2c3", "%a1b2c3"}} {
+		got := Compile(values(pair...)).Matches(nil, []byte("x%25a1b2c3x"))
+		if len(got) != 1 || got[0] != (Match{1, 10, 0}) {
+			t.Errorf("%q: %v", pair, got)
+		}
+	}
+}
