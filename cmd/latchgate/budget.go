@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 )
 
@@ -49,7 +50,7 @@ func (b *bounds) ask(ctx context.Context, errOut io.Writer, wait approver, do fu
 	if !b.wait || !errors.As(err, &needs) || needs.Code != gate.CodeApprovalRequired || needs.Ticket == "" {
 		return err
 	}
-	fmt.Fprintf(errOut, "latchgate: %s\n  waiting for `latchgate approvals approve %s`\n", needs.Message, needs.Ticket)
+	fmt.Fprintf(errOut, "latchgate: %s\n  waiting for `latchgate approvals approve %s`\n", tui.Clean(needs.Message), tui.Clean(needs.Ticket))
 	a, err := wait(ctx, needs.Ticket)
 	switch {
 	case ctx.Err() != nil:

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/manifests"
 	"github.com/latchgate/latchgate/proxy"
 )
@@ -187,9 +188,9 @@ func (at *attempt) print(w io.Writer, indent string) {
 		if r.Refused != "" {
 			line += "  refused: " + r.Refused
 		}
-		fmt.Fprintf(w, "%ssent %s\n", indent, line)
+		fmt.Fprintf(w, "%ssent %s\n", indent, tui.Clean(line))
 	}
 	for _, msg := range at.Log {
-		fmt.Fprintf(w, "%slog  %s\n", indent, msg)
+		fmt.Fprintf(w, "%slog  %s\n", indent, tui.Clean(msg))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchgate/latchgate/cmd/latchgate/tui"
 	"github.com/latchgate/latchgate/gate"
 	"github.com/latchgate/latchgate/gate/provider"
 	"github.com/latchgate/latchgate/manifests"
@@ -232,9 +233,9 @@ func (a *app) tryCases(ctx context.Context, t *providerTest, file string) error 
 		if all = append(all, o); t.asJSON {
 			continue
 		}
-		fmt.Fprintf(a.out, "%s  %s\n", map[bool]string{true: "PASS", false: "FAIL"}[o.Pass], o.Name)
+		fmt.Fprintf(a.out, "%s  %s\n", map[bool]string{true: "PASS", false: "FAIL"}[o.Pass], tui.Clean(o.Name))
 		for _, what := range o.Wrong {
-			fmt.Fprintf(a.out, "      %s\n", what)
+			fmt.Fprintf(a.out, "      %s\n", tui.Clean(what))
 		}
 		if t.verbose {
 			at.print(a.out, "      ")
