@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -60,6 +61,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 
 // run is main without the process around it.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	log.SetOutput(io.Discard) // net/http quotes there what an upstream said unasked, be it a secret
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
