@@ -71,7 +71,7 @@ func (c *Catalog) loadDir(dir string, broken map[string]bool) []Problem {
 			continue
 		}
 		file := filepath.Join(dir, name)
-		data, err := os.ReadFile(file)
+		data, err := readRegular(file)
 		if err != nil {
 			problems = append(problems, Problem{File: file, Message: "cannot read: " + cause(err)})
 			continue
@@ -96,6 +96,19 @@ func (c *Catalog) loadDir(dir string, broken map[string]bool) []Problem {
 		}
 	}
 	return problems
+}
+
+// readRegular is os.ReadFile, but that a pipe, which nobody may ever write to, is an
+// error.
+func readRegular(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a file")
+	}
+	return os.ReadFile(file)
 }
 
 // cause strips the path that the message gives already.
