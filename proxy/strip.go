@@ -176,3 +176,41 @@ func dropParam(query, param string) string {
 	}
 	return strings.TrimRight(kept.String(), "&")
 }
+
+// keepScannable leaves only what makes an answer that can be searched: no part
+// of a body (a secret could be read out piece by piece), no coding that can't be
+// decoded, and no charset of the client's choice. RFC 9110 sections 12.5.2,
+// 12.5.3 and 14.2.
+func keepScannable(h http.Header) {
+	delete(h, "Range")
+	delete(h, "If-Range")
+	delete(h, "Grpc-Accept-Encoding") // no message is decoded: identity is what is left
+	delete(h, "Accept-Charset")       // values are searched for in UTF-8
+	accepted := h["Accept-Encoding"]
+	if len(accepted) == 0 {
+		return
+	}
+	if len(accepted) == 1 && !strings.ContainsRune(accepted[0], ',') && scannable(accepted[0]) {
+		return
+	}
+	var kept []string
+	for coding := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
+		if scannable(coding) {
+			kept = append(kept, strings.Trim(coding, " \t"))
+		}
+	}
+	if len(kept) == 0 {
+		kept = []string{"identity"}
+	}
+	h["Accept-Encoding"] = []string{strings.Join(kept, ", ")}
+}
+
+// scannable reports whether an element of Accept-Encoding names a coding that we
+// can decode.
+func scannable(element string) bool {
+	coding, _, _ := strings.Cut(element, ";")
+	coding = strings.Trim(coding, " \t")
+	return slices.ContainsFunc(scannableCodings, func(c string) bool { return strings.EqualFold(c, coding) })
+}
+
+var scannableCodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "identity"}
