@@ -1,8 +1,10 @@
 package gate
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/latchgate/latchgate/gate/provider"
@@ -75,8 +77,12 @@ func (e *Error) status() int {
 	return http.StatusBadGateway
 }
 
-// cancelled is the failure of a call whose caller gave up, whatever that broke.
+// cancelled is the failure of a call whose caller gave up, whatever that broke. It
+// wraps context.Canceled.
 func cancelled(err error) *Error {
+	if !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w: %w", context.Canceled, err)
+	}
 	return &Error{Code: CodeCancelled, Message: "the call was cancelled", Err: err}
 }
 

@@ -81,7 +81,11 @@ func TestACancelledCallHasACodeOfItsOwn(t *testing.T) {
 	w.arrives = func(r *http.Request) { cancel(); <-r.Context().Done() }
 	_, err := w.Execute(ctx, q)
 	if e := code(t, err, CodeCancelled); e.Run == "" || !errors.Is(err, context.Canceled) {
-		t.Errorf("%+v", e)
+		t.Errorf("run %q: %v", e.Run, e.Err)
+	}
+	// What the caller's going broke may be said first, by the guest.
+	if err := cancelled(errors.New("the guest's request failed")); !errors.Is(err, context.Canceled) {
+		t.Error("a cancelled call does not say so to errors.Is")
 	}
 	if got := w.outcomes("call"); len(got) != 1 || got["cancelled"] != 1 {
 		t.Errorf("counts as %v", got)
