@@ -203,7 +203,7 @@ func (c *writesCounted) Write(p []byte) (int, error) {
 // What has arrived of an upload is read together, and what has not is not waited for.
 func TestAnUploadIsReadAsFarAsItHasArrived(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("a socket is not asked elsewhere")
+		t.Skip("outside Linux nobody asks a socket what has arrived")
 	}
 	near, far := connected(t)
 	near = h1.Socket(near)

@@ -163,7 +163,7 @@ func (h *house) streamAs(t *testing.T, auth, path string) {
 // What a plain connection gives in one Read may have been several records.
 func TestAnUploadThatPausesIsSentAsFarAsItCame(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("a socket is not asked elsewhere")
+		t.Skip("outside Linux nobody asks a socket what has arrived")
 	}
 	near, far := connected(t)
 	near = h1.Socket(near)

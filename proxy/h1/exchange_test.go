@@ -208,7 +208,7 @@ func TestAStaleConnectionIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-closed
-			u.waitFor("the end of the connection", func() bool {
+			waitFor(t, "the end of the connection", func() bool {
 				u.client.mu.Lock()
 				defer u.client.mu.Unlock()
 				for _, conns := range u.client.idle {
@@ -228,11 +228,11 @@ func TestAStaleConnectionIsReplaced(t *testing.T) {
 }
 
 // waitFor waits for what nothing signals.
-func (u *upstream) waitFor(what string, is func() bool) {
-	u.t.Helper()
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			u.t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
