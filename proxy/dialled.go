@@ -59,7 +59,7 @@ func settle(info httptrace.GotConnInfo) {
 	if d.streams {
 		return
 	}
-	for range 1000 { // most often once: nothing tells when net/http's reader has come round
+	for range 1000 { // nothing tells when net/http's reader has come round
 		if h1.Waits(d.socket) || d.open.Err() != nil {
 			return
 		}
